@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configuration through libconfuse; a cfg_t never leaves this file. */
+#include "conf.h"
+
+#include "export.h"
+#include "util.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* libconfuse's error callback has no user pointer; one parse runs at a time. */
+static struct err *parse_err;
+
+static void parse_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	char text[ERR_TEXT_MAX / 2];
+
+	if (!parse_err || parse_err->code)
+		return; /* the first one says it best */
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (cfg && cfg->filename)
+		err_set(parse_err, EINVAL, "%s:%d: %s", cfg->filename, cfg->line, text);
+	else
+		err_set(parse_err, EINVAL, "%s", text);
+}
+
+static cfg_opt_t export_keys[] = {
+	CFG_STR("image", NULL, CFGF_NODEFAULT),
+	CFG_BOOL("readonly", cfg_false, CFGF_NONE),
+	CFG_STR("description", NULL, CFGF_NODEFAULT),
+	CFG_BOOL("default", cfg_false, CFGF_NONE),
+	CFG_END(),
+};
+
+static cfg_opt_t file_keys[] = {
+	CFG_SEC("export", export_keys, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+	CFG_FUNC("include", cfg_include),
+	CFG_END(),
+};
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static int fill(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+{
+	const char *title = cfg_title(section);
+	struct err why;
+
+	if (!*title)
+		return err_set(err, EINVAL,
+			"%s: export \"\": the name must not be empty (use default = true)", path);
+	if (export_check_name(title, strlen(title), &why) < 0)
+		return err_set(err, EINVAL, "%s: %s", path, why.text);
+	e->name = copy(title);
+	e->image = copy(cfg_getstr(section, "image"));
+	e->description = copy(cfg_getstr(section, "description"));
+	e->readonly = cfg_getbool(section, "readonly");
+	e->is_default = cfg_getbool(section, "default");
+	if (!e->image || !*e->image)
+		return err_set(
+			err, EINVAL, "%s: export \"%s\": image = \"PATH\" is missing", path, title);
+	if (e->image[0] != '/')
+		return err_set(err, EINVAL,
+			"%s: export \"%s\": image \"%s\": must be an absolute path", path, title,
+			e->image);
+	if (e->description && export_check_name(e->description, strlen(e->description), NULL) < 0)
+		return err_set(err, EINVAL,
+			"%s: export \"%s\": description: at most 4096 bytes of valid UTF-8", path,
+			title);
+	return 0;
+}
+
+static int fill_all(struct conf *c, cfg_t *cfg, const char *path, struct err *err)
+{
+	unsigned n = cfg_size(cfg, "export");
+	const char *chosen = NULL;
+
+	c->exports = calloc(n + 1, sizeof(*c->exports));
+	if (!c->exports)
+		return err_sys(err, ENOMEM, "%s", path);
+	c->count = n;
+	for (unsigned i = 0; i < n; i++) {
+		struct conf_export *e = &c->exports[i];
+		int ret = fill(e, cfg_getnsec(cfg, "export", i), path, err);
+
+		if (ret < 0)
+			return ret;
+		if (e->is_default && chosen)
+			return err_set(err, EINVAL,
+				"%s: exports \"%s\" and \"%s\" are both the default; choose one",
+				path, chosen, e->name);
+		if (e->is_default)
+			chosen = e->name;
+	}
+	return 0;
+}
+
+int conf_read(const char *path, struct conf *ret, struct err *err)
+{
+	struct conf c = {0};
+	struct err parse = {0};
+	cfg_t *cfg = cfg_init(file_keys, CFGF_NONE);
+	int r;
+
+	if (!cfg)
+		return err_sys(err, ENOMEM, "%s", path);
+	cfg_set_error_function(cfg, parse_error);
+	parse_err = &parse;
+	r = cfg_parse(cfg, path);
+	parse_err = NULL;
+	if (r == CFG_FILE_ERROR)
+		r = err_sys(err, errno ? errno : ENOENT, "%s", path);
+	else if (r != CFG_SUCCESS)
+		r = err_set(err, EINVAL, "%s", parse.code ? parse.text : path);
+	else
+		r = fill_all(&c, cfg, path, err);
+	cfg_free(cfg);
+	if (r < 0)
+		conf_done(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+void conf_done(struct conf *c)
+{
+	for (size_t i = 0; c->exports && i < c->count; i++) {
+		free(c->exports[i].name);
+		free(c->exports[i].image);
+		free(c->exports[i].description);
+	}
+	free(c->exports);
+	*c = (struct conf){0};
+}

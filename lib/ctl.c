@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One control connection: lines in, lines out, descriptors beside them. The listening side is in
+ * ctl_server.c, the blocking client of the tools in ctl_call.c.
+ */
+#include "ctl.h"
+
+#include "sock.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { RECV_MAX = 16 * 1024, OUT_LIMIT = CTL_ANSWER_MAX };
+
+struct ctl_out {
+	struct ctl_out *next;
+	char *text;
+	size_t len, sent;
+	int fd;
+};
+
+static void pop_out(struct ctl_conn *c)
+{
+	struct ctl_out *o = c->out;
+
+	c->out = o->next;
+	if (!c->out)
+		c->out_last = &c->out;
+	fd_close(&o->fd);
+	free(o->text);
+	free(o);
+}
+
+void ctl_conn_done(struct ctl_conn *c)
+{
+	if (c->fd < 0)
+		return;
+	reactor_remove(c->reactor, &c->watch);
+	while (c->out)
+		pop_out(c);
+	for (unsigned i = 0; i < c->fds_count; i++)
+		close(c->fds[i]);
+	c->fds_count = 0;
+	buf_done(&c->in);
+	fd_close(&c->fd);
+}
+
+static void close_conn(struct ctl_conn *c)
+{
+	ctl_conn_done(c);
+	c->ops->closed(c);
+}
+
+/* 0 = all sent or the socket is full, -1 = gone. */
+static int send_queued(struct ctl_conn *c)
+{
+	while (c->out) {
+		struct ctl_out *o = c->out;
+		ssize_t n = sock_send_fd(c->fd, o->text + o->sent, o->len - o->sent, o->fd);
+
+		if (n == -EAGAIN)
+			break;
+		if (n < 0)
+			return -1;
+		fd_close(&o->fd); /* travels with the first byte */
+		o->sent += (size_t)n;
+		if (o->sent == o->len)
+			pop_out(c);
+	}
+	reactor_change(c->reactor, &c->watch, c->out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	return 0;
+}
+
+int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
+{
+	struct ctl_out *o = calloc(1, sizeof(*o));
+	char *text = NULL;
+
+	if (msg && json_object_set_new(msg, "v", json_integer(CTL_VERSION)) == 0)
+		text = json_dumps(msg, JSON_COMPACT);
+	json_decref(msg);
+	if (!o || !text || c->fd < 0) {
+		free(o);
+		free(text);
+		fd_close(&fd);
+		return -ENOMEM;
+	}
+	o->len = strlen(text) + 1;
+	text[o->len - 1] = '\n'; /* replaces the final zero byte */
+	o->text = text;
+	o->fd = fd;
+	*c->out_last = o;
+	c->out_last = &o->next;
+	/* A dead peer is found by the reading side; here nothing is freed under the caller. */
+	if (c->out == o && send_queued(c) < 0)
+		shutdown(c->fd, SHUT_RDWR);
+	return 0;
+}
+
+int ctl_send_error(struct ctl_conn *c, const char *text)
+{
+	return ctl_send(c, json_pack("{s:b, s:s}", "ok", 0, "error", text), -1);
+}
+
+json_t *ctl_ok(void)
+{
+	return json_pack("{s:b}", "ok", 1);
+}
+
+const char *ctl_command(struct ctl_conn *c, json_t *msg)
+{
+	const char *cmd = json_string_value(json_object_get(msg, "cmd"));
+	json_int_t version = json_integer_value(json_object_get(msg, "v"));
+
+	if (version != CTL_VERSION) {
+		ctl_send_error(c, "control protocol: this daemon speaks version 1 (\"v\": 1)");
+		return NULL;
+	}
+	if (!cmd)
+		ctl_send_error(c, "control protocol: a request needs a \"cmd\"");
+	return cmd;
+}
+
+static int take_fd(struct ctl_conn *c)
+{
+	int fd;
+
+	if (c->fds_count == 0)
+		return -1;
+	fd = c->fds[0];
+	memmove(c->fds, c->fds + 1, --c->fds_count * sizeof(int));
+	return fd;
+}
+
+static void handle_line(struct ctl_conn *c, const char *line, size_t len)
+{
+	json_error_t error;
+	json_t *msg = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	int fd = -1;
+
+	if (!json_is_object(msg)) {
+		json_decref(msg);
+		c->closing = true; /* out of step: nothing behind it can be trusted */
+		ctl_send_error(c, "control protocol: a line must be one JSON object");
+		return;
+	}
+	if (json_is_true(json_object_get(msg, "fd")))
+		fd = take_fd(c);
+	c->ops->message(c, msg, fd);
+	json_decref(msg);
+}
+
+static void handle_lines(struct ctl_conn *c)
+{
+	while (c->fd >= 0 && !c->closing) {
+		const char *p = (const char *)buf_bytes(&c->in), *end;
+
+		end = buf_len(&c->in) ? memchr(p, '\n', buf_len(&c->in)) : NULL;
+		if (!end)
+			return;
+		handle_line(c, p, (size_t)(end - p));
+		if (c->fd >= 0)
+			buf_take(&c->in, (size_t)(end - p) + 1);
+	}
+}
+
+/* 1 = received, 0 = nothing there, -1 = gone or out of bounds. */
+static int receive(struct ctl_conn *c)
+{
+	uint8_t *p = buf_reserve(&c->in, MIN_OF((size_t)RECV_MAX, c->in.limit - buf_len(&c->in)));
+	int fd;
+	ssize_t n;
+
+	if (!p || buf_len(&c->in) == c->in.limit) {
+		ctl_send_error(c, "control protocol: line too long");
+		return -1;
+	}
+	n = sock_recv_fd(c->fd, p, MIN_OF((size_t)RECV_MAX, c->in.limit - buf_len(&c->in)), &fd);
+	if (fd >= 0 && c->fds_count < CTL_FDS_MAX)
+		c->fds[c->fds_count++] = fd;
+	else if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return n == -EAGAIN ? 0 : -1;
+	buf_added(&c->in, (size_t)n);
+	return 1;
+}
+
+static void ready(struct reactor_watch *w, uint32_t events)
+{
+	struct ctl_conn *c = container_of(w, struct ctl_conn, watch);
+	int r = 1;
+
+	if ((events & EPOLLOUT) && send_queued(c) < 0)
+		r = -1;
+	if (r > 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !c->closing) {
+		r = receive(c);
+		if (r > 0)
+			handle_lines(c);
+	} else if (events & (EPOLLHUP | EPOLLERR)) {
+		r = -1;
+	}
+	if (c->fd >= 0 && (r < 0 || (c->closing && !c->out)))
+		close_conn(c);
+}
+
+int ctl_conn_init(struct ctl_conn *c, struct reactor *r, int fd, const struct ctl_ops *ops)
+{
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+	int ret;
+
+	memset(c, 0, sizeof(*c));
+	c->reactor = r;
+	c->ops = ops;
+	c->fd = fd;
+	c->out_last = &c->out;
+	buf_init(&c->in, CTL_LINE_MAX);
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	c->uid = cred.uid;
+	ret = reactor_add(r, &c->watch, fd, EPOLLIN, ready);
+	if (ret < 0)
+		ctl_conn_done(c);
+	return ret;
+}

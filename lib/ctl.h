@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control protocol of all daemons: a unix stream socket, one JSON object a line.
+ *
+ *	request   {"v": 1, "cmd": "list", ...arguments}
+ *	answer    {"v": 1, "ok": true, ...result}    or  {"v": 1, "ok": false, "error": "one line"}
+ *	event     {"v": 1, "event": "idle", ...}     from a worker to its master, unasked
+ *
+ * Requests may be pipelined; answers come in the same order. A request may carry one file
+ * descriptor (SCM_RIGHTS) and then says "fd": true. Another "v" is refused with an error answer.
+ * Peers are checked by SO_PEERCRED: root, or the user the daemon runs as.
+ */
+#ifndef LIB_CTL_H
+#define LIB_CTL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "buf.h"
+#include "err.h"
+#include "reactor.h"
+
+enum {
+	CTL_VERSION = 1,
+	CTL_LINE_MAX = 64 * 1024,          /* longest request */
+	CTL_ANSWER_MAX = 64 * 1024 * 1024, /* longest answer */
+	CTL_FDS_MAX = 64,                  /* descriptors received and not yet claimed */
+	CTL_CLIENTS_MAX = 64,
+};
+
+struct ctl_conn;
+struct ctl_out;
+
+struct ctl_ops {
+	/* One message. FD is -1 or the callee's. MSG stays the caller's. C may be closed in here.
+	 */
+	void (*message)(struct ctl_conn *c, json_t *msg, int fd);
+	/* Gone, after which C's memory may be freed; ctl_conn_done() was already called. */
+	void (*closed)(struct ctl_conn *c);
+};
+
+/* One connection, of either side. */
+struct ctl_conn {
+	struct reactor *reactor;
+	struct reactor_watch watch;
+	const struct ctl_ops *ops;
+	int fd;
+	struct buf in;
+	struct ctl_out *out, **out_last; /* queued messages */
+	int fds[CTL_FDS_MAX];            /* received, oldest first */
+	unsigned fds_count;
+	uid_t uid;    /* of the peer */
+	bool closing; /* close once everything is sent */
+};
+
+/* Takes FD, which must be non-blocking. 0 or -errno. */
+int ctl_conn_init(struct ctl_conn *c, struct reactor *r, int fd, const struct ctl_ops *ops);
+void ctl_conn_done(struct ctl_conn *c);
+
+/* Sends MSG (its reference is taken, "v" is added) with FD (-1 = none; taken). 0 or -errno. */
+int ctl_send(struct ctl_conn *c, json_t *msg, int fd);
+int ctl_send_error(struct ctl_conn *c, const char *text);
+/* {"ok": true} to fill and send. */
+json_t *ctl_ok(void);
+
+/* The "cmd" of a request; sends the error itself and returns NULL if it is none of version 1. */
+const char *ctl_command(struct ctl_conn *c, json_t *msg);
+
+/* Accepts peers who are root or our own user; everybody else gets an error line. */
+struct ctl_server;
+struct ctl_server_ops {
+	void (*request)(struct ctl_server *s, struct ctl_conn *c, json_t *msg, int fd);
+	void (*gone)(struct ctl_server *s, struct ctl_conn *c); /* may be NULL */
+};
+
+struct ctl_client;
+struct ctl_server {
+	struct reactor *reactor;
+	struct reactor_watch watch;
+	const struct ctl_server_ops *ops;
+	int fd; /* listening */
+	struct ctl_client *clients;
+	unsigned count;
+};
+
+/* Takes the listening FD. 0 or -errno. */
+int ctl_server_init(
+	struct ctl_server *s, struct reactor *r, int fd, const struct ctl_server_ops *ops);
+void ctl_server_done(struct ctl_server *s);
+/* Sends a copy of MSG (borrowed) to every connection. */
+void ctl_server_broadcast(struct ctl_server *s, json_t *msg);
+
+/*
+ * Tools: one request (taken), one answer, blocking, at most TIMEOUT_MS. An answer with ok = false
+ * becomes -EREMOTEIO with its text. *ret is the caller's to json_decref().
+ */
+int ctl_call(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The listening side of the control protocol: who may come in, and how many. */
+#include "ctl.h"
+
+#include "sock.h"
+#include "util.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+struct ctl_client {
+	struct ctl_conn conn;
+	struct ctl_server *server;
+	struct ctl_client *next;
+};
+
+static void client_message(struct ctl_conn *c, json_t *msg, int fd)
+{
+	struct ctl_client *client = container_of(c, struct ctl_client, conn);
+
+	client->server->ops->request(client->server, c, msg, fd);
+}
+
+static void forget(struct ctl_client *client)
+{
+	struct ctl_server *s = client->server;
+	struct ctl_client **p = &s->clients;
+
+	while (*p != client)
+		p = &(*p)->next;
+	*p = client->next;
+	s->count--;
+	if (s->ops->gone)
+		s->ops->gone(s, &client->conn);
+	free(client);
+}
+
+static void client_closed(struct ctl_conn *c)
+{
+	forget(container_of(c, struct ctl_client, conn));
+}
+
+static const struct ctl_ops client_ops = {client_message, client_closed};
+
+static void refuse(struct ctl_conn *c, const char *text)
+{
+	c->closing = true;
+	ctl_send_error(c, text);
+	if (!c->out)
+		shutdown(c->fd, SHUT_RDWR); /* `ready` sees the end and closes */
+}
+
+static void admit(struct ctl_server *s, int fd)
+{
+	struct ctl_client *client = calloc(1, sizeof(*client));
+
+	if (!client || ctl_conn_init(&client->conn, s->reactor, fd, &client_ops) < 0) {
+		if (!client)
+			close(fd);
+		free(client);
+		return;
+	}
+	client->server = s;
+	client->next = s->clients;
+	s->clients = client;
+	s->count++;
+	if (client->conn.uid != 0 && client->conn.uid != geteuid())
+		refuse(&client->conn,
+			"permission denied: only root or the daemon's own user may control it");
+	else if (s->count > CTL_CLIENTS_MAX)
+		refuse(&client->conn, "too many control connections");
+}
+
+static void incoming(struct reactor_watch *w, uint32_t events)
+{
+	struct ctl_server *s = container_of(w, struct ctl_server, watch);
+	int fd;
+
+	(void)events;
+	while ((fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		admit(s, fd);
+}
+
+int ctl_server_init(
+	struct ctl_server *s, struct reactor *r, int fd, const struct ctl_server_ops *ops)
+{
+	int ret;
+
+	*s = (struct ctl_server){.reactor = r, .ops = ops, .fd = fd};
+	ret = reactor_add(r, &s->watch, fd, EPOLLIN, incoming);
+	if (ret < 0)
+		fd_close(&s->fd);
+	return ret;
+}
+
+void ctl_server_done(struct ctl_server *s)
+{
+	if (s->fd < 0)
+		return;
+	while (s->clients) {
+		struct ctl_client *client = s->clients;
+
+		ctl_conn_done(&client->conn);
+		forget(client);
+	}
+	reactor_remove(s->reactor, &s->watch);
+	fd_close(&s->fd);
+}
+
+void ctl_server_broadcast(struct ctl_server *s, json_t *msg)
+{
+	for (struct ctl_client *client = s->clients; client; client = client->next)
+		ctl_send(&client->conn, json_copy(msg), -1);
+}

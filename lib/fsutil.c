@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Durable replacement of small files; see fsutil.h. */
+#include "fsutil.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void folder_of(const char *path, char out[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		snprintf(out, PATH_MAX, ".");
+	else
+		snprintf(out, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+int fs_make_folder_of(const char *path, mode_t mode, struct err *err)
+{
+	char folder[PATH_MAX];
+
+	folder_of(path, folder);
+	if (mkdir(folder, mode) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "folder %s", folder);
+	return 0;
+}
+
+static int write_all(int fd, const char *p, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_synced(const char *path, const void *bytes, size_t len, mode_t mode)
+{
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes, len);
+	if (ret == 0 && fsync(fd) < 0)
+		ret = -errno;
+	return ret;
+}
+
+static int sync_folder_of(const char *path)
+{
+	char folder[PATH_MAX];
+	CLEANUP_FD int fd = -1;
+
+	folder_of(path, folder);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err)
+{
+	char temp[PATH_MAX], real[PATH_MAX];
+	int ret = fs_make_folder_of(path, 0755, err);
+
+	if (ret < 0)
+		return ret;
+	if (!realpath(path, real))
+		snprintf(real, sizeof(real), "%s", path);
+	if (snprintf(temp, sizeof(temp), "%s.new", real) >= (int)sizeof(temp))
+		return err_sys(err, ENAMETOOLONG, "%s", path);
+	ret = write_synced(temp, bytes, len, mode);
+	if (ret == 0 && rename(temp, real) < 0)
+		ret = -errno;
+	if (ret < 0)
+		unlink(temp);
+	else
+		ret = sync_folder_of(real);
+	return ret < 0 ? err_sys(err, -ret, "%s: not saved, the old content is kept", path) : 0;
+}
+
+static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	size_t used = 0;
+	char *p = malloc(max + 1);
+
+	if (!p)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = read(fd, p + used, max + 1 - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || used + (size_t)n > max) {
+			free(p);
+			return n < 0 ? -errno : -EFBIG;
+		}
+		if (n == 0)
+			break;
+		used += (size_t)n;
+	}
+	p[used] = 0;
+	*ret = p;
+	*ret_len = used;
+	return 0;
+}
+
+int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s: not a regular file", path);
+	if ((uint64_t)st.st_size > max)
+		return err_set(err, EFBIG, "%s: larger than %zu bytes", path, max);
+	r = read_all(fd, max, ret, ret_len);
+	return r < 0 ? err_sys(err, -r, "%s", path) : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Files that must survive a power cut, and reading small ones whole. */
+#ifndef LIB_FSUTIL_H
+#define LIB_FSUTIL_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+/*
+ * Replaces PATH by LEN bytes: written beside it, fsynced, renamed, folder fsynced. After a crash
+ * the old or the new content is there, whole. A missing folder is made (one level, 0755).
+ * A symbolic link is followed, so that the link stays.
+ */
+int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
+
+/* Reads a regular file of at most MAX bytes. *ret ends in a zero byte not counted; free() it. */
+int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err);
+
+/* Makes the folder PATH lies in (one level). 0 also if it is there. */
+int fs_make_folder_of(const char *path, mode_t mode, struct err *err);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The event loop of every process and thread of the suite.
+ *
+ * A turn: wait, take the time, deliver the fetched events, run posted tasks, fire timers, run what
+ * was deferred. Removing a watch clears its remaining events of the turn, so a callback may free
+ * any other object.
+ */
+#include "reactor.h"
+
+#include "clock.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+static void queue_init(struct reactor_queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static void queue_add(struct reactor_queue *q, struct reactor_task *t)
+{
+	t->next = NULL;
+	*q->last = t;
+	q->last = &t->next;
+}
+
+static struct reactor_task *queue_pop(struct reactor_queue *q)
+{
+	struct reactor_task *t = q->first;
+
+	if (!t)
+		return NULL;
+	q->first = t->next;
+	if (!q->first)
+		q->last = &q->first;
+	return t;
+}
+
+static void drain_wake(struct reactor_watch *w, uint32_t events)
+{
+	uint64_t n;
+
+	(void)events;
+	if (read(w->fd, &n, sizeof(n)) < 0)
+		return; /* spurious; the queue is looked at every turn anyway */
+}
+
+int reactor_init(struct reactor *r)
+{
+	int ret;
+
+	memset(r, 0, sizeof(*r));
+	queue_init(&r->deferred);
+	queue_init(&r->posted);
+	pthread_mutex_init(&r->lock, NULL);
+	r->wake_fd = -1;
+	r->now = clock_ms();
+	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (r->epoll_fd < 0)
+		return -errno;
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = r->wake_fd < 0 ? -errno : reactor_add(r, &r->wake, r->wake_fd, EPOLLIN, drain_wake);
+	if (ret < 0)
+		reactor_done(r);
+	return ret;
+}
+
+void reactor_done(struct reactor *r)
+{
+	fd_close(&r->wake_fd);
+	fd_close(&r->epoll_fd);
+	free(r->heap);
+	r->heap = NULL;
+	r->timers = r->heap_room = 0;
+	pthread_mutex_destroy(&r->lock);
+}
+
+int reactor_add(struct reactor *r, struct reactor_watch *w, int fd, uint32_t events,
+	void (*fn)(struct reactor_watch *, uint32_t))
+{
+	struct epoll_event ev = {.events = events, .data.ptr = w};
+
+	*w = (struct reactor_watch){.fd = fd, .events = events, .fn = fn};
+	if (epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+		w->fn = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+int reactor_change(struct reactor *r, struct reactor_watch *w, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = w};
+
+	if (w->events == events)
+		return 0;
+	if (epoll_ctl(r->epoll_fd, EPOLL_CTL_MOD, w->fd, &ev) < 0)
+		return -errno;
+	w->events = events;
+	return 0;
+}
+
+void reactor_remove(struct reactor *r, struct reactor_watch *w)
+{
+	if (!w->fn)
+		return;
+	epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	w->fn = NULL;
+	for (int i = 0; i < r->batch_len; i++) {
+		if (r->batch[i].data.ptr == w)
+			r->batch[i].data.ptr = NULL;
+	}
+}
+
+/* Timers: a binary heap of pointers; slot k (from 1) has its children at 2k and 2k + 1. */
+
+static void heap_put(struct reactor *r, size_t slot, struct reactor_timer *t)
+{
+	r->heap[slot - 1] = t;
+	t->slot = slot;
+}
+
+static void heap_up(struct reactor *r, struct reactor_timer *t)
+{
+	size_t slot = t->slot;
+
+	for (; slot > 1 && r->heap[slot / 2 - 1]->at > t->at; slot /= 2)
+		heap_put(r, slot, r->heap[slot / 2 - 1]);
+	heap_put(r, slot, t);
+}
+
+static void heap_down(struct reactor *r, struct reactor_timer *t)
+{
+	size_t slot = t->slot;
+
+	for (;;) {
+		size_t child = 2 * slot;
+
+		if (child < r->timers && r->heap[child]->at < r->heap[child - 1]->at)
+			child++;
+		if (child > r->timers || r->heap[child - 1]->at >= t->at)
+			break;
+		heap_put(r, slot, r->heap[child - 1]);
+		slot = child;
+	}
+	heap_put(r, slot, t);
+}
+
+static int heap_reserve(struct reactor *r)
+{
+	size_t room = r->heap_room ? 2 * r->heap_room : 64;
+	void *p;
+
+	if (r->timers < r->heap_room)
+		return 0;
+	p = realloc(r->heap, room * sizeof(struct reactor_timer *));
+	if (!p)
+		return -ENOMEM;
+	r->heap = p;
+	r->heap_room = room;
+	return 0;
+}
+
+int reactor_timer_set(struct reactor *r, struct reactor_timer *t, uint64_t after)
+{
+	if (!t->slot) {
+		if (heap_reserve(r) < 0)
+			return -ENOMEM;
+		heap_put(r, ++r->timers, t);
+		t->at = UINT64_MAX;
+	}
+	t->at = r->now + after;
+	heap_up(r, t);
+	heap_down(r, t);
+	return 0;
+}
+
+void reactor_timer_cancel(struct reactor *r, struct reactor_timer *t)
+{
+	size_t slot = t->slot;
+	struct reactor_timer *last;
+
+	if (!slot)
+		return;
+	t->slot = 0;
+	last = r->heap[--r->timers];
+	if (last == t)
+		return;
+	heap_put(r, slot, last);
+	heap_up(r, last);
+	heap_down(r, last);
+}
+
+static void fire_timers(struct reactor *r)
+{
+	while (r->timers > 0 && r->heap[0]->at <= r->now) {
+		struct reactor_timer *t = r->heap[0];
+
+		reactor_timer_cancel(r, t);
+		t->fn(t);
+	}
+}
+
+static int wait_ms(const struct reactor *r)
+{
+	uint64_t left;
+
+	if (r->timers == 0)
+		return -1;
+	left = r->heap[0]->at > r->now ? r->heap[0]->at - r->now : 0;
+	return (int)MIN_OF(left, (uint64_t)60000);
+}
+
+void reactor_defer(struct reactor *r, struct reactor_task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = true;
+	queue_add(&r->deferred, t);
+}
+
+void reactor_undefer(struct reactor *r, struct reactor_task *t)
+{
+	struct reactor_queue kept;
+	struct reactor_task *other;
+
+	if (!t->queued)
+		return;
+	queue_init(&kept);
+	while ((other = queue_pop(&r->deferred))) {
+		if (other != t)
+			queue_add(&kept, other);
+	}
+	t->queued = false;
+	queue_init(&r->deferred);
+	while ((other = queue_pop(&kept)))
+		queue_add(&r->deferred, other);
+}
+
+static void run_deferred(struct reactor *r)
+{
+	struct reactor_task *t;
+
+	while ((t = queue_pop(&r->deferred))) {
+		t->queued = false;
+		t->fn(t);
+	}
+}
+
+void reactor_post(struct reactor *r, struct reactor_task *t)
+{
+	uint64_t one = 1;
+	bool first;
+
+	pthread_mutex_lock(&r->lock);
+	first = !r->posted.first;
+	queue_add(&r->posted, t);
+	pthread_mutex_unlock(&r->lock);
+	/* A full counter still wakes the reader, so the result does not matter. */
+	if (first && write(r->wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void run_posted(struct reactor *r)
+{
+	struct reactor_queue taken;
+	struct reactor_task *t;
+
+	queue_init(&taken);
+	pthread_mutex_lock(&r->lock);
+	while ((t = queue_pop(&r->posted)))
+		queue_add(&taken, t);
+	pthread_mutex_unlock(&r->lock);
+	while ((t = queue_pop(&taken)))
+		t->fn(t);
+}
+
+static void deliver(struct reactor *r)
+{
+	for (int i = 0; i < r->batch_len; i++) {
+		struct reactor_watch *w = r->batch[i].data.ptr;
+
+		if (w)
+			w->fn(w, r->batch[i].events);
+	}
+	r->batch_len = 0;
+}
+
+static int turn(struct reactor *r)
+{
+	int n = epoll_wait(r->epoll_fd, r->batch, REACTOR_BATCH, wait_ms(r));
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	r->now = clock_ms();
+	r->batch_len = MAX_OF(n, 0);
+	deliver(r);
+	run_posted(r);
+	fire_timers(r);
+	run_deferred(r);
+	return 0;
+}
+
+int reactor_run(struct reactor *r)
+{
+	int ret = 0;
+
+	while (ret == 0 && !__atomic_load_n(&r->stopped, __ATOMIC_ACQUIRE))
+		ret = turn(r);
+	return ret;
+}
+
+void reactor_stop(struct reactor *r)
+{
+	uint64_t one = 1;
+
+	__atomic_store_n(&r->stopped, true, __ATOMIC_RELEASE);
+	if (write(r->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full counter: it wakes all the same */
+}
