@@ -108,6 +108,8 @@ static void end_of_skip(struct neg *n, struct buf *out)
 		neg_close(n, NULL);
 		return;
 	}
+	if (n->option == NBD_OPT_SET_META_CONTEXT)
+		n->context_export = NEG_NO_EXPORT; /* also a failed SET voids the old selection */
 	neg_reply_text(n, NBD_REP_ERR_TOO_BIG, "option longer than 64 KiB", out);
 	n->state = NEG_HEADER;
 }

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+enum { DEFERRED_MAX = 1024 };
+
 static void queue_init(struct reactor_queue *q)
 {
 	q->first = NULL;
@@ -209,6 +211,8 @@ static int wait_ms(const struct reactor *r)
 {
 	uint64_t left;
 
+	if (r->deferred.first)
+		return 0;
 	if (r->timers == 0)
 		return -1;
 	left = r->heap[0]->at > r->now ? r->heap[0]->at - r->now : 0;
@@ -241,11 +245,12 @@ void reactor_undefer(struct reactor *r, struct reactor_task *t)
 		queue_add(&r->deferred, other);
 }
 
+/* Tasks that defer tasks without end must not keep timers and sockets waiting. */
 static void run_deferred(struct reactor *r)
 {
 	struct reactor_task *t;
 
-	while ((t = queue_pop(&r->deferred))) {
+	for (int i = 0; i < DEFERRED_MAX && (t = queue_pop(&r->deferred)); i++) {
 		t->queued = false;
 		t->fn(t);
 	}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One NBD connection in transmission: receives requests, sends replies, keeps its share of memory.
+ *
+ * It reads as long as it has room for the next request; without room (its own limits, or the
+ * lane's slots and buffers) it stops reading and the client's socket fills up. Replies go out in
+ * order of completion, all that are ready by one sendmsg at the end of the turn.
+ */
+#ifndef SERVER_CONN_H
+#define SERVER_CONN_H
+
+#include "buf.h"
+#include "feature.h"
+#include "lane.h"
+#include "nbd.h"
+#include "sock.h"
+
+enum conn_state {
+	CONN_OPEN,
+	CONN_ENDING, /* reads no more; what was received is answered, then it ends */
+	CONN_LINGER, /* our side is shut down; waits for the client to close */
+	CONN_DEAD,   /* nothing is sent any more; ends when no io is in flight */
+};
+
+struct conn {
+	struct lane *lane;
+	int fd;
+	uint64_t id;              /* given by whoever made the connection */
+	char name[SOCK_NAME_MAX]; /* of the peer, for log lines */
+	uint16_t flags;           /* transmission flags announced */
+	struct features agreed;
+	enum conn_state state;
+	struct reactor_watch watch;
+	struct reactor_task turn;  /* work at the end of the turn */
+	struct reactor_task adopt; /* main thread to lane, and back when it has ended */
+	struct reactor_timer linger;
+	struct conn *next, **link; /* in the lane */
+	struct conn *next_waiting;
+	bool is_waiting;
+	bool blocked;         /* no room for `pending` */
+	bool send_full;       /* the socket takes no more for now */
+	uint64_t progress_at; /* ms, last time a byte moved */
+	/* receiving */
+	uint8_t head[NBD_REQUEST_EXT_BYTES]; /* incomplete header */
+	size_t head_len;
+	bool has_pending;
+	struct nbd_request pending; /* decoded, waits for room */
+	struct request *filling;    /* its payload is being received */
+	uint64_t skip;              /* payload bytes of `filling` to throw away */
+	struct buf stash;           /* received, not looked at yet: only while blocked */
+	/* in flight, from slot to the last byte sent */
+	unsigned requests;
+	size_t bytes;
+	struct request *out, **out_last; /* replies to send */
+	size_t out_sent;                 /* bytes of the first one already sent */
+};
+
+/* Takes FD, which must be non-blocking. NULL without memory (FD is closed then). */
+struct conn *conn_new(int fd, uint64_t id, const struct features *agreed, uint16_t flags);
+/* Closes and frees; the connection must have ended or never have begun. */
+void conn_free(struct conn *c);
+
+/* The rest in the lane's thread. */
+
+/* Starts reading. */
+void conn_begin(struct conn *c);
+/* The outcome of RQ is known: sends the reply. */
+void conn_reply(struct request *rq);
+/* There may be room again. */
+void conn_resume(struct conn *c);
+/* Ends between requests. */
+void conn_drain(struct conn *c);
+/* Ends at once; c->lane->ended() follows when nothing is in flight. */
+void conn_kill(struct conn *c);
+/* Holds memory and has not moved a byte for STALL ms. */
+bool conn_is_stalled(const struct conn *c, uint64_t now, uint64_t stall);
+
+/* conn_send.c: sends what is queued. 1 = all out, 0 = the socket is full, -1 = gone. */
+int conn_send(struct conn *c);
+/* Gives back a request whose reply is out, or that needs none. */
+void conn_release(struct conn *c, struct request *rq);
+
+#endif

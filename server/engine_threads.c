@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Threads for whatever may block. They touch an io only between taking it from the queue and
+ * posting it back to its lane. A thread is started when an io waits and none is idle, and ends
+ * after IDLE_S seconds without work, so that an idle export has none.
+ */
+#include "engine.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/uio.h>
+#include <time.h>
+
+enum { IDLE_S = 10, STACK_BYTES = 256 * 1024 };
+
+struct io_threads {
+	pthread_mutex_t lock;
+	pthread_cond_t work;  /* an io was queued, or `stopping` */
+	pthread_cond_t ended; /* a thread ended */
+	struct io *first, **last;
+	unsigned running, idle, max;
+	bool stopping;
+};
+
+struct io_threads *io_threads_new(unsigned max)
+{
+	struct io_threads *t = calloc(1, sizeof(*t));
+	pthread_condattr_t attr;
+
+	if (!t)
+		return NULL;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->work, &attr);
+	pthread_cond_init(&t->ended, NULL);
+	pthread_condattr_destroy(&attr);
+	t->last = &t->first;
+	t->max = max;
+	return t;
+}
+
+static ssize_t move_once(const struct io *io)
+{
+	struct iovec iov = {.iov_base = io->buf + io->moved, .iov_len = io->len - io->moved};
+	off_t at = (off_t)(io->offset + io->moved);
+	ssize_t n;
+
+	if (io->op == IO_READ)
+		n = preadv2(io->fd, &iov, 1, at, 0);
+	else
+		n = pwritev2(io->fd, &iov, 1, at, io->flags & IO_DSYNC ? RWF_DSYNC : 0);
+	return n < 0 ? -errno : n;
+}
+
+static void run_io(struct io *io)
+{
+	if (io->op == IO_CALL) {
+		io->result = io->call(io);
+		return;
+	}
+	while (!engine_account(io, move_once(io)))
+		;
+}
+
+static void io_is_done(struct reactor_task *task)
+{
+	struct io *io = container_of(task, struct io, task);
+
+	io->done(io);
+}
+
+/* Called with the lock held; NULL: idle for too long, or stopping. */
+static struct io *next_io(struct io_threads *t)
+{
+	struct timespec until;
+	struct io *io;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += IDLE_S;
+	t->idle++;
+	while (!t->first && !t->stopping && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&t->work, &t->lock, &until);
+	t->idle--;
+	io = t->first;
+	if (!io)
+		return NULL;
+	t->first = io->next;
+	if (!t->first)
+		t->last = &t->first;
+	return io;
+}
+
+static void *thread_main(void *arg)
+{
+	struct io_threads *t = arg;
+	struct io *io;
+
+	pthread_mutex_lock(&t->lock);
+	while ((io = next_io(t))) {
+		pthread_mutex_unlock(&t->lock);
+		run_io(io);
+		io->task.fn = io_is_done;
+		reactor_post(io->engine->reactor, &io->task);
+		pthread_mutex_lock(&t->lock);
+	}
+	t->running--;
+	pthread_cond_signal(&t->ended);
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+/* With the lock held. If not even one thread can be had, the lane must do the work itself. */
+static bool start_thread(struct io_threads *t)
+{
+	pthread_attr_t attr;
+	pthread_t id;
+	sigset_t all, old;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&id, &attr, thread_main, t);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (r == 0)
+		t->running++;
+	return r == 0;
+}
+
+void io_threads_queue(struct io_threads *t, struct engine *e, struct io *io)
+{
+	bool stuck;
+
+	io->engine = e;
+	io->next = NULL;
+	pthread_mutex_lock(&t->lock);
+	stuck = t->idle == 0 && t->running < t->max && !start_thread(t) && t->running == 0;
+	if (!stuck) {
+		*t->last = io;
+		t->last = &io->next;
+		pthread_cond_signal(&t->work);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (!stuck)
+		return;
+	run_io(io);
+	io->task.fn = io_is_done;
+	reactor_post(e->reactor, &io->task);
+}
+
+void io_threads_free(struct io_threads *t)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&t->lock);
+	t->stopping = true;
+	pthread_cond_broadcast(&t->work);
+	while (t->running > 0)
+		pthread_cond_wait(&t->ended, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+	pthread_cond_destroy(&t->work);
+	pthread_cond_destroy(&t->ended);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The way of a request through storage and engine.
+ *
+ * READ and WRITE go step by step: map some pieces, hand them to the engine, go on when all of
+ * them are done. Everything else is one call that may block, in a thread.
+ */
+#include "exec.h"
+
+#include "buf.h"
+#include "conn.h"
+#include "lane.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct storage *storage_of(const struct request *rq)
+{
+	return rq->conn->lane->storage;
+}
+
+static void fail(struct request *rq, int error)
+{
+	if (!rq->error)
+		rq->error = error;
+}
+
+static void finish(struct request *rq)
+{
+	struct storage *st = storage_of(rq);
+
+	if (!rq->error && rq->nbd.type == NBD_CMD_WRITE && st->ops->commit)
+		st->ops->commit(st, rq->nbd.offset, rq->nbd.length);
+	conn_reply(rq);
+}
+
+static void step(struct request *rq);
+
+static void io_done(struct io *io)
+{
+	struct request *rq = io->owner;
+
+	if (io->result < 0)
+		fail(rq, -io->result);
+	if (--rq->running == 0)
+		step(rq);
+}
+
+static void move_piece(struct request *rq, struct io *io, const struct piece *piece, uint8_t *at)
+{
+	if (piece->kind == PIECE_ZERO) {
+		memset(at, 0, piece->length);
+		return;
+	}
+	*io = (struct io){.op = rq->nbd.type == NBD_CMD_READ ? IO_READ : IO_WRITE,
+		.flags = piece->io_flags,
+		.fd = piece->fd,
+		.buf = at,
+		.len = (size_t)piece->length,
+		.offset = piece->offset,
+		.done = io_done,
+		.owner = rq};
+	if (io->op == IO_WRITE && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
+		io->flags |= IO_DSYNC;
+	if (!engine_submit(&rq->conn->lane->engine, io))
+		rq->running++;
+	else if (io->result < 0)
+		fail(rq, -io->result);
+}
+
+/* One round: as many pieces as there are ios. */
+static void move_some(struct request *rq)
+{
+	struct storage *st = storage_of(rq);
+	struct piece pieces[REQUEST_PIECES];
+	size_t n = st->ops->map(st, rq->nbd.type == NBD_CMD_WRITE, rq->nbd.offset + rq->pos,
+		rq->nbd.length - rq->pos, pieces, REQUEST_PIECES);
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t *at = rq->data + rq->pos;
+
+		rq->pos += pieces[i].length;
+		move_piece(rq, &rq->ios[i], &pieces[i], at);
+	}
+}
+
+static void step(struct request *rq)
+{
+	while (rq->running == 0) {
+		if (rq->error || rq->pos == rq->nbd.length) {
+			finish(rq);
+			return;
+		}
+		move_some(rq);
+	}
+}
+
+/* The calls that may block, in a thread. */
+
+static int call_zero(struct storage *st, const struct request *rq)
+{
+	unsigned flags = 0;
+
+	if (rq->nbd.flags & NBD_CMD_FLAG_NO_HOLE)
+		flags |= STORAGE_NO_HOLE;
+	if (rq->nbd.flags & NBD_CMD_FLAG_FAST_ZERO)
+		flags |= STORAGE_FAST_ZERO;
+	return st->ops->zero(st, rq->nbd.offset, rq->nbd.length, flags);
+}
+
+static int call_status(struct storage *st, struct request *rq)
+{
+	size_t room = REQUEST_STATUS_BYTES / sizeof(struct extent);
+	size_t max = rq->nbd.flags & NBD_CMD_FLAG_REQ_ONE ? 1 : room;
+	int n = st->ops->extents(
+		st, rq->nbd.offset, rq->nbd.length, (struct extent *)(void *)rq->data, max);
+
+	rq->extents = n;
+	return MIN_OF(n, 0);
+}
+
+static int run_command(struct storage *st, struct request *rq)
+{
+	switch (rq->nbd.type) {
+	case NBD_CMD_FLUSH:
+		return st->ops->flush(st);
+	case NBD_CMD_TRIM:
+		return st->ops->discard(st, rq->nbd.offset, rq->nbd.length);
+	case NBD_CMD_WRITE_ZEROES:
+		return call_zero(st, rq);
+	case NBD_CMD_CACHE:
+		return st->ops->cache(st, rq->nbd.offset, rq->nbd.length);
+	case NBD_CMD_BLOCK_STATUS:
+		return call_status(st, rq);
+	default:
+		return -EINVAL;
+	}
+}
+
+static bool wants_fua(const struct request *rq)
+{
+	return (rq->nbd.flags & NBD_CMD_FLAG_FUA) &&
+		(rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES);
+}
+
+static int call(struct io *io)
+{
+	struct request *rq = io->owner;
+	struct storage *st = storage_of(rq);
+	int ret = run_command(st, rq);
+
+	if (ret == 0 && wants_fua(rq))
+		ret = st->ops->flush(st);
+	return ret;
+}
+
+static void call_done(struct io *io)
+{
+	struct request *rq = io->owner;
+
+	if (io->result < 0)
+		fail(rq, -io->result);
+	finish(rq);
+}
+
+/*
+ * The payload form of BLOCK_STATUS (extended headers): length of the effect, then the context ids
+ * wanted. Returns false after failing the request.
+ */
+static bool take_status_payload(struct request *rq)
+{
+	uint64_t effect = rq->nbd.length >= 8 ? get_u64(rq->data) : 0;
+
+	if (rq->nbd.length != 12 || get_u32(rq->data + 8) != NBD_CONTEXT_BASE_ID || effect == 0 ||
+		!range_inside(rq->nbd.offset, effect, storage_of(rq)->facts.size)) {
+		rq->text = "BLOCK_STATUS payload must name the range and the one agreed context";
+		fail(rq, EINVAL);
+		return false;
+	}
+	rq->nbd.length = effect;
+	return true;
+}
+
+static void start_call(struct request *rq)
+{
+	struct io *io = &rq->ios[0];
+
+	if (rq->nbd.type == NBD_CMD_BLOCK_STATUS && (rq->nbd.flags & NBD_CMD_FLAG_PAYLOAD_LEN) &&
+		!take_status_payload(rq)) {
+		finish(rq);
+		return;
+	}
+	*io = (struct io){.op = IO_CALL, .call = call, .done = call_done, .owner = rq};
+	engine_submit(&rq->conn->lane->engine, io);
+}
+
+static void start_ready(struct request *rq)
+{
+	if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
+		step(rq);
+	else
+		start_call(rq);
+}
+
+void request_prepared(struct request *rq, int result)
+{
+	if (result < 0) {
+		fail(rq, -result);
+		finish(rq);
+		return;
+	}
+	start_ready(rq);
+}
+
+void exec_start(struct request *rq)
+{
+	struct storage *st = storage_of(rq);
+	int ret = 0;
+
+	rq->pos = 0;
+	if (rq->nbd.length == 0 && rq->nbd.type != NBD_CMD_FLUSH) {
+		finish(rq);
+		return;
+	}
+	if (st->ops->prepare)
+		ret = st->ops->prepare(st, rq);
+	if (ret <= 0)
+		request_prepared(rq, ret);
+}

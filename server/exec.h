@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Carrying out requests: prepare, map, move, commit; or one blocking call in a thread. */
+#ifndef SERVER_EXEC_H
+#define SERVER_EXEC_H
+
+#include "request.h"
+
+/*
+ * RQ was checked and its payload is complete. conn_reply() follows, before the return or later.
+ */
+void exec_start(struct request *rq);
+
+/* For storages: the end of a prepare() that returned 1; RESULT is 0 or -errno. */
+void request_prepared(struct request *rq, int result);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Threads and memory of a worker. When slots or buffers run out, connections queue up in
+ * `waiting` and are woken in order as something is put back; meanwhile a connection that holds
+ * memory and makes no progress for STALL_MS is ended, so that nobody can starve the others.
+ */
+#include "lane.h"
+
+#include "conn.h"
+#include "log.h"
+#include "util.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+enum { SLAB_SLOTS = 64, STALL_MS = 10 * 1000, RELIEF_MS = 1000, IDLE_MS = 2000 };
+
+struct slot_slab {
+	struct slot_slab *next;
+	struct request slots[SLAB_SLOTS];
+};
+
+static void add_slab(struct lane *l)
+{
+	struct slot_slab *slab = malloc(sizeof(*slab));
+
+	if (!slab)
+		return;
+	slab->next = l->slabs;
+	l->slabs = slab;
+	for (int i = 0; i < SLAB_SLOTS; i++) {
+		slab->slots[i].next = l->free_slots;
+		l->free_slots = &slab->slots[i];
+	}
+}
+
+struct request *lane_get_request(struct lane *l, size_t len)
+{
+	struct request *rq;
+	uint8_t *data = NULL;
+
+	if (!l->free_slots)
+		add_slab(l);
+	if (!l->free_slots || (len > 0 && !(data = pool_get(&l->pool, len))))
+		return NULL;
+	rq = l->free_slots;
+	l->free_slots = rq->next;
+	memset(rq, 0, offsetof(struct request, ios));
+	rq->data = data;
+	rq->data_cost = len ? pool_cost(len) : 0;
+	rq->next = NULL;
+	l->activity++;
+	if (!l->idle.slot)
+		reactor_timer_set(&l->reactor, &l->idle, IDLE_MS);
+	return rq;
+}
+
+void lane_put_request(struct lane *l, struct request *rq)
+{
+	if (rq->data)
+		pool_put(&l->pool, rq->data);
+	rq->next = l->free_slots;
+	l->free_slots = rq;
+	if (l->waiting)
+		reactor_defer(&l->reactor, &l->wake);
+}
+
+void lane_wait(struct lane *l, struct conn *c)
+{
+	if (c->is_waiting)
+		return;
+	c->is_waiting = true;
+	c->next_waiting = NULL;
+	*l->waiting_last = c;
+	l->waiting_last = &c->next_waiting;
+	if (!l->relief.slot)
+		reactor_timer_set(&l->reactor, &l->relief, RELIEF_MS);
+}
+
+void lane_unwait(struct lane *l, struct conn *c)
+{
+	struct conn **p = &l->waiting;
+
+	if (!c->is_waiting)
+		return;
+	while (*p != c)
+		p = &(*p)->next_waiting;
+	*p = c->next_waiting;
+	if (l->waiting_last == &c->next_waiting)
+		l->waiting_last = p;
+	c->is_waiting = false;
+}
+
+/* In order; one that still finds nothing goes to the end and stops the round. */
+static void wake_waiting(struct reactor_task *t)
+{
+	struct lane *l = container_of(t, struct lane, wake);
+	struct conn *c;
+
+	while ((c = l->waiting)) {
+		lane_unwait(l, c);
+		conn_resume(c);
+		if (c->is_waiting)
+			return;
+	}
+}
+
+static void relieve(struct reactor_timer *t)
+{
+	struct lane *l = container_of(t, struct lane, relief);
+
+	if (!l->waiting)
+		return;
+	for (struct conn *c = l->conns; c; c = c->next) {
+		if (conn_is_stalled(c, l->reactor.now, STALL_MS)) {
+			log_peer(LOG_LEVEL_WARN,
+				"%s: ended: holds memory others wait for, and is stalled", c->name);
+			conn_kill(c);
+		}
+	}
+	reactor_timer_set(&l->reactor, &l->relief, RELIEF_MS);
+}
+
+static void check_idle(struct reactor_timer *t)
+{
+	struct lane *l = container_of(t, struct lane, idle);
+
+	if (l->activity == l->activity_seen && l->pool.used == 0) {
+		pool_trim(&l->pool);
+		return;
+	}
+	l->activity_seen = l->activity;
+	reactor_timer_set(&l->reactor, &l->idle, IDLE_MS);
+}
+
+static void adopt_task(struct reactor_task *t)
+{
+	struct conn *c = container_of(t, struct conn, adopt);
+
+	conn_begin(c);
+}
+
+void lane_adopt(struct lane *l, struct conn *c)
+{
+	c->lane = l;
+	c->adopt.fn = adopt_task;
+	reactor_post(&l->reactor, &c->adopt);
+}
+
+static void drain_conns(struct reactor_task *t)
+{
+	struct lane *l = container_of(t, struct lane, drain_task);
+
+	l->draining = true;
+	for (struct conn *c = l->conns; c; c = c->next)
+		conn_drain(c);
+}
+
+static void kill_conns(struct reactor_task *t)
+{
+	struct lane *l = container_of(t, struct lane, kill_task);
+
+	l->draining = true;
+	for (struct conn *c = l->conns; c; c = c->next)
+		conn_kill(c);
+}
+
+void lane_drain(struct lane *l)
+{
+	l->drain_task.fn = drain_conns;
+	reactor_post(&l->reactor, &l->drain_task);
+}
+
+void lane_kill(struct lane *l)
+{
+	l->kill_task.fn = kill_conns;
+	reactor_post(&l->reactor, &l->kill_task);
+}
+
+int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct io_threads *threads,
+	const struct lane_limits *limits, struct err *err)
+{
+	int ret;
+
+	memset(l, 0, sizeof(*l));
+	l->storage = st;
+	l->limits = *limits;
+	l->waiting_last = &l->waiting;
+	l->wake.fn = wake_waiting;
+	l->relief.fn = relieve;
+	l->idle.fn = check_idle;
+	ret = reactor_init(&l->reactor);
+	if (ret < 0)
+		return err_sys(err, -ret, "event loop");
+	ret = engine_open(&l->engine, kind, &l->reactor, threads);
+	if (ret < 0)
+		return err_sys(err, -ret, "io_uring is not to be had here; use --engine=threads");
+	l->rx = malloc(LANE_RX_BYTES);
+	if (!l->rx || pool_init(&l->pool, limits->buffer_bytes) < 0)
+		return err_sys(err, ENOMEM, "buffers");
+	return 0;
+}
+
+static void *lane_main(void *arg)
+{
+	struct lane *l = arg;
+	int ret = reactor_run(&l->reactor);
+
+	if (ret < 0)
+		log_error("event loop: %s", strerror(-ret));
+	return NULL;
+}
+
+int lane_start(struct lane *l)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = -pthread_create(&l->thread, NULL, lane_main, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+void lane_done(struct lane *l)
+{
+	if (l->thread) {
+		reactor_stop(&l->reactor);
+		pthread_join(l->thread, NULL);
+	}
+	engine_close(&l->engine);
+	pool_done(&l->pool);
+	free(l->rx);
+	while (l->slabs) {
+		struct slot_slab *slab = l->slabs;
+
+		l->slabs = slab->next;
+		free(slab);
+	}
+	reactor_done(&l->reactor);
+}

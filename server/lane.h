@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A lane is one thread of a worker: its reactor, engine, buffers, request slots and connections.
+ * Nothing of it is touched by other threads but what is marked so. Connections come in by
+ * lane_adopt() and stay until they end.
+ */
+#ifndef SERVER_LANE_H
+#define SERVER_LANE_H
+
+#include "engine.h"
+#include "pool.h"
+#include "reactor.h"
+#include "request.h"
+#include "storage.h"
+
+#include <stdatomic.h>
+
+enum { LANE_RX_BYTES = 128 * 1024 };
+
+struct lane_limits {
+	unsigned requests;   /* in flight per connection */
+	size_t conn_bytes;   /* buffer memory in flight per connection; one request always passes */
+	size_t buffer_bytes; /* buffer memory of the lane */
+};
+
+/* Written by the lane, read by anyone. */
+struct lane_stats {
+	_Atomic uint64_t requests[NBD_CMD_COUNT];
+	_Atomic uint64_t errors; /* error replies */
+	_Atomic uint64_t bytes_read, bytes_written;
+	_Atomic unsigned connections; /* assigned; counted by the main thread */
+};
+
+struct slot_slab;
+
+struct lane {
+	struct reactor reactor;
+	pthread_t thread;
+	struct engine engine;
+	struct pool pool;
+	struct storage *storage;
+	struct lane_limits limits;
+	struct lane_stats stats;
+	uint8_t *rx; /* LANE_RX_BYTES, what was just received; empty between events */
+	struct request *free_slots;
+	struct slot_slab *slabs;
+	struct conn *conns;
+	struct conn *waiting, **waiting_last; /* for a slot or a buffer, oldest first */
+	struct reactor_task wake;
+	struct reactor_timer relief;      /* runs while someone waits */
+	struct reactor_timer idle;        /* gives memory back */
+	uint64_t activity, activity_seen; /* requests begun */
+	bool draining;
+	struct reactor_task drain_task, kill_task, stop_task; /* posted by the main thread */
+	/* Called in the lane's thread when a connection has ended; frees it in the end. */
+	void (*ended)(struct lane *l, struct conn *c);
+	void *owner;
+};
+
+/* Opens engine and buffers; the thread starts with lane_start(). */
+int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct io_threads *threads,
+	const struct lane_limits *limits, struct err *err);
+int lane_start(struct lane *l);
+/* Joins the thread and frees everything; all connections must have ended. */
+void lane_done(struct lane *l);
+
+/* From any thread. */
+void lane_adopt(struct lane *l, struct conn *c);
+/* Requests from now on get ESHUTDOWN, connections end between requests. */
+void lane_drain(struct lane *l);
+/* Ends all connections; requests in flight still finish. */
+void lane_kill(struct lane *l);
+
+/* In the lane's thread. A slot, zeroed but for its ios, and a buffer of LEN bytes (0: none). */
+struct request *lane_get_request(struct lane *l, size_t len);
+void lane_put_request(struct lane *l, struct request *rq);
+/* C waits until a slot or buffer is put back. */
+void lane_wait(struct lane *l, struct conn *c);
+void lane_unwait(struct lane *l, struct conn *c);
+
+#endif

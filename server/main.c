@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * xnbd-server: options and start-up order. Options -> log -> storage -> background -> sockets ->
+ * threads and rings (after the last fork) -> ready -> loop.
+ */
+#include "log.h"
+#include "options.h"
+#include "util.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { EXIT_USAGE = 2, DEFAULT_LANES_MAX = 4 };
+
+static struct worker worker;
+
+static int fail(const struct err *err, int status)
+{
+	log_error("%s", err->text);
+	return status;
+}
+
+static int open_log(const struct server_options *o, struct err *err)
+{
+	int ret = o->logpath ? log_to_file(o->logpath, err) : 0;
+
+	if (o->syslog || ((o->daemonize || o->inetd) && !o->logpath))
+		log_to_syslog();
+	return ret;
+}
+
+static enum engine_kind engine_named(const char *name)
+{
+	if (strcmp(name, "io_uring") == 0)
+		return ENGINE_URING;
+	return strcmp(name, "threads") == 0 ? ENGINE_THREADS : ENGINE_AUTO;
+}
+
+static struct worker_config config_of(const struct server_options *o, const char *image)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	bool one_client = o->inetd || o->connected_fd != UINT64_MAX;
+	unsigned lanes =
+		one_client ? 1 : (unsigned)MIN_OF(MAX_OF(cpus, 1L), (long)DEFAULT_LANES_MAX);
+
+	return (struct worker_config){.image = image,
+		.export_name = o->export_name,
+		.lanes = o->threads ? (unsigned)o->threads : lanes,
+		.engine = engine_named(o->engine),
+		.one_client = one_client,
+		.of_master = o->control_fd != UINT64_MAX && !one_client,
+		.limits = {.requests = o->max_queue_size ? (unsigned)o->max_queue_size : 256,
+			.conn_bytes = 64 * 1024 * 1024,
+			.buffer_bytes =
+				o->max_buf_size ? (size_t)o->max_buf_size : 512 * 1024 * 1024}};
+}
+
+static int listen_all(const struct server_options *o, struct sock_list *list, struct err *err)
+{
+	int ret = 0;
+
+	if (sock_activated(list) > 0)
+		return 0;
+	for (size_t i = 0; ret == 0 && i < o->laddr.count; i++)
+		ret = sock_listen_tcp(o->laddr.items[i], (uint16_t)o->lport, list, err);
+	if (o->laddr.count == 0 && o->sockets.count == 0)
+		ret = sock_listen_tcp(NULL, (uint16_t)o->lport, list, err);
+	for (size_t i = 0; ret == 0 && i < o->sockets.count; i++) {
+		int fd = sock_listen_unix(o->sockets.items[i], 0600, err);
+
+		ret = MIN_OF(fd, 0);
+		if (fd >= 0)
+			list->fds[list->count++] = fd;
+	}
+	if (ret < 0)
+		sock_list_close(list);
+	return ret;
+}
+
+/* systemd with Accept=yes passes a connected socket: that is inetd in other words. */
+static int add_socket(struct worker *w, int fd)
+{
+	if (sock_is_listening(fd))
+		return lobby_listen(&w->lobby, fd);
+	w->config.one_client = true;
+	sock_prepare(fd);
+	return lobby_admit(&w->lobby, fd);
+}
+
+static int take_clients(
+	struct worker *w, const struct server_options *o, struct sock_list *list, struct err *err)
+{
+	int ret = 0;
+
+	if (o->oldstyle)
+		w->lobby.oldstyle = &w->storage->facts;
+	for (size_t i = 0; ret == 0 && i < list->count; i++)
+		ret = add_socket(w, list->fds[i]);
+	return ret < 0 ? err_sys(err, -ret, "client socket") : 0;
+}
+
+static int check_socket(int fd, const char *option, struct err *err)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return err_sys(err, errno, "--%s: descriptor %d", option, fd);
+	return 0;
+}
+
+/* A client that is already there: fd 0 of inetd, or one in transmission. */
+static int take_given_client(struct worker *w, const struct server_options *o, struct err *err)
+{
+	struct features agreed = {0};
+	int fd = o->inetd ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : (int)o->connected_fd;
+	int ret = check_socket(fd, o->inetd ? "inetd" : "connected-fd", err);
+
+	if (ret == 0 && o->negotiated)
+		ret = feature_parse(o->negotiated, &agreed, err);
+	if (ret < 0)
+		return ret;
+	if (!o->inetd) {
+		worker_add_client(w, fd, 0, &agreed);
+		return 0;
+	}
+	sock_prepare(fd);
+	ret = lobby_admit(&w->lobby, fd);
+	return ret < 0 ? err_sys(err, -ret, "client") : 0;
+}
+
+static int open_control(struct worker *w, const struct server_options *o, struct err *err)
+{
+	int fd;
+
+	if (o->control_fd != UINT64_MAX) {
+		char path[SOCK_NAME_MAX];
+
+		fd = (int)o->control_fd;
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		sock_local_name(fd, path, sizeof(path));
+		return worker_control(w, fd, path, err);
+	}
+	if (!o->control)
+		return 0;
+	fd = sock_listen_unix(o->control, 0600, err);
+	return fd < 0 ? fd : worker_control(w, fd, o->control, err);
+}
+
+static void remove_sockets(const struct server_options *o)
+{
+	for (size_t i = 0; i < o->sockets.count; i++)
+		unlink(o->sockets.items[i]);
+}
+
+static int set_up(
+	const struct server_options *o, const char *image, struct sock_list *list, struct err *err)
+{
+	struct worker_config config = config_of(o, image);
+	bool given = o->inetd || o->connected_fd != UINT64_MAX;
+	struct storage *st = file_open(image, o->readonly, err);
+	int ret = st ? 0 : -1;
+
+	if (ret == 0 && !given && !config.of_master)
+		ret = listen_all(o, list, err);
+	if (ret == 0 && o->daemonize)
+		ret = proc_daemonize(err);
+	if (ret == 0)
+		ret = worker_init(&worker, &config, st, err);
+	if (ret == 0)
+		ret = open_control(&worker, o, err);
+	if (ret == 0)
+		ret = given ? take_given_client(&worker, o, err)
+			    : take_clients(&worker, o, list, err);
+	return ret;
+}
+
+static void announce(const struct server_options *o, const char *image)
+{
+	for (size_t i = 0; i < worker.lobby.listening; i++) {
+		char where[SOCK_NAME_MAX];
+
+		sock_local_name(worker.lobby.listeners[i].fd, where, sizeof(where));
+		log_info("serving %s%s on %s", image, o->readonly ? " (read-only)" : "", where);
+	}
+}
+
+static int serve(const struct server_options *o, const char *image)
+{
+	struct sock_list list = {0};
+	struct err err = {0};
+	int ret;
+
+	proc_raise_nofile();
+	if (set_up(o, image, &list, &err) < 0)
+		return fail(&err, EXIT_FAILURE);
+	announce(o, image);
+	proc_ready();
+	ret = worker_run(&worker);
+	worker_done(&worker);
+	remove_sockets(o);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct server_options o;
+	struct err err = {0};
+	int rest, ret;
+
+	log_name("xnbd-server");
+	server_options_default(&o);
+	if (opt_parse(&server_option_set, argc, argv, &o, &rest, &err) < 0)
+		return fail(&err, EXIT_USAGE);
+	if (o.help || o.version) {
+		if (o.help)
+			opt_help(&server_option_set);
+		else
+			printf("xnbd-server %s\n", XNBD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	ret = server_options_check(&o, argc - rest, &err);
+	if (ret < 0)
+		return fail(&err, EXIT_USAGE);
+	if (open_log(&o, &err) < 0)
+		return fail(&err, EXIT_FAILURE);
+	return serve(&o, argv[rest]);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of xnbd-server as a table. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include "opt.h"
+
+#include <stdbool.h>
+
+enum server_mode { MODE_NONE, MODE_TARGET };
+
+struct server_options {
+	int mode; /* enum server_mode */
+	bool daemonize, inetd, readonly, syslog, oldstyle, help, version;
+	const char *logpath;
+	uint64_t lport;
+	struct opt_list laddr;
+	struct opt_list sockets; /* unix */
+	uint64_t connected_fd;   /* UINT64_MAX = none */
+	const char *negotiated;
+	const char *control;
+	uint64_t control_fd; /* UINT64_MAX = none */
+	const char *export_name;
+	uint64_t threads; /* 0 = by processors */
+	const char *engine;
+	uint64_t max_queue_size; /* 0 = default */
+	uint64_t max_buf_size;   /* bytes, 0 = default */
+};
+
+extern const struct opt_set server_option_set;
+
+void server_options_default(struct server_options *o);
+/* What the table cannot say: combinations. 0 or -EINVAL with a line. */
+int server_options_check(const struct server_options *o, int operands, struct err *err);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A request from its header to its reply, and the one place where requests are refused.
+ *
+ * A request lives in a slot of its lane from the time its header is decoded until the last byte
+ * of its reply is sent (or its connection is gone). It never changes its lane.
+ */
+#ifndef SERVER_REQUEST_H
+#define SERVER_REQUEST_H
+
+#include "engine.h"
+#include "feature.h"
+#include "nbd.h"
+#include "storage.h"
+
+enum {
+	REQUEST_PIECES = 4,                     /* ios in flight for one request */
+	REQUEST_PAYLOAD_MAX = 64 * 1024 * 1024, /* longest READ reply or WRITE payload */
+	REQUEST_STATUS_BYTES = 32 * 1024,       /* room for the extents of one BLOCK_STATUS reply */
+	REQUEST_TEXT_MAX = 80,                  /* error text sent in structured replies */
+};
+
+struct conn;
+
+struct request {
+	struct nbd_request nbd;
+	struct conn *conn;
+	uint8_t *data;    /* pool buffer or NULL: payload, read data, extents */
+	size_t data_cost; /* bytes of memory behind `data` */
+	size_t filled;    /* payload bytes received so far */
+	uint64_t pos;     /* read/write: bytes of the range handed to ios so far */
+	unsigned running; /* ios in flight */
+	int error;        /* errno of the first failure, 0 = none */
+	const char *text; /* why, for people; static, may be NULL */
+	int extents;      /* BLOCK_STATUS: number found */
+	struct io ios[REQUEST_PIECES];
+	/* the reply */
+	uint8_t head[NBD_REPLY_HEADER_MAX + 6 + REQUEST_TEXT_MAX];
+	size_t head_len;
+	size_t data_len; /* bytes of `data` that belong to the reply */
+	struct request *next;
+};
+
+/* What a request is checked against. */
+struct request_rules {
+	uint64_t size;      /* of the export */
+	uint16_t flags;     /* transmission flags announced */
+	uint32_t block_min; /* bytes */
+	struct features agreed;
+	bool shutting_down;
+};
+
+/*
+ * 0 if the request may run, else the errno to answer with, and a sentence in *ret_text. Pure.
+ * Order: shutting down, unknown command, flags, read-only, range, size, alignment.
+ */
+int request_check(
+	const struct nbd_request *rq, const struct request_rules *rules, const char **ret_text);
+
+/* Bytes of payload that follow the header, whatever becomes of the request. */
+uint64_t request_payload(const struct nbd_request *rq, bool extended);
+
+/* Bytes of buffer the request needs while it runs; 0 = none. */
+size_t request_buffer(const struct nbd_request *rq);
+
+#endif
