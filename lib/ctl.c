@@ -53,6 +53,13 @@ static void close_conn(struct ctl_conn *c)
 	c->ops->closed(c);
 }
 
+static void watch_what_matters(struct ctl_conn *c)
+{
+	uint32_t in = c->paused ? 0 : EPOLLIN, out = c->out ? EPOLLOUT : 0;
+
+	reactor_change(c->reactor, &c->watch, in | out);
+}
+
 /* 0 = all sent or the socket is full, -1 = gone. */
 static int send_queued(struct ctl_conn *c)
 {
@@ -69,7 +76,7 @@ static int send_queued(struct ctl_conn *c)
 		if (o->sent == o->len)
 			pop_out(c);
 	}
-	reactor_change(c->reactor, &c->watch, c->out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	watch_what_matters(c);
 	return 0;
 }
 
@@ -154,7 +161,7 @@ static void handle_line(struct ctl_conn *c, const char *line, size_t len)
 
 static void handle_lines(struct ctl_conn *c)
 {
-	while (c->fd >= 0 && !c->closing) {
+	while (c->fd >= 0 && !c->closing && !c->paused) {
 		const char *p = (const char *)buf_bytes(&c->in), *end;
 
 		end = buf_len(&c->in) ? memchr(p, '\n', buf_len(&c->in)) : NULL;
@@ -164,6 +171,21 @@ static void handle_lines(struct ctl_conn *c)
 		if (c->fd >= 0)
 			buf_take(&c->in, (size_t)(end - p) + 1);
 	}
+}
+
+void ctl_pause(struct ctl_conn *c)
+{
+	c->paused = true;
+	watch_what_matters(c);
+}
+
+void ctl_resume(struct ctl_conn *c)
+{
+	if (!c->paused || c->fd < 0)
+		return;
+	c->paused = false;
+	watch_what_matters(c);
+	handle_lines(c);
 }
 
 /* 1 = received, 0 = nothing there, -1 = gone or out of bounds. */
@@ -195,7 +217,7 @@ static void ready(struct reactor_watch *w, uint32_t events)
 
 	if ((events & EPOLLOUT) && send_queued(c) < 0)
 		r = -1;
-	if (r > 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !c->closing) {
+	if (r > 0 && (events & EPOLLIN) && !c->closing && !c->paused) {
 		r = receive(c);
 		if (r > 0)
 			handle_lines(c);

@@ -51,6 +51,7 @@ struct ctl_conn {
 	unsigned fds_count;
 	uid_t uid;    /* of the peer */
 	bool closing; /* close once everything is sent */
+	bool paused;  /* an answer comes later; nothing is read meanwhile */
 };
 
 /* Takes FD, which must be non-blocking. 0 or -errno. */
@@ -62,6 +63,10 @@ int ctl_send(struct ctl_conn *c, json_t *msg, int fd);
 int ctl_send_error(struct ctl_conn *c, const char *text);
 /* {"ok": true} to fill and send. */
 json_t *ctl_ok(void);
+
+/* For answers that take time: no further message is delivered until ctl_resume(). */
+void ctl_pause(struct ctl_conn *c);
+void ctl_resume(struct ctl_conn *c);
 
 /* The "cmd" of a request; sends the error itself and returns NULL if it is none of version 1. */
 const char *ctl_command(struct ctl_conn *c, json_t *msg);

@@ -25,6 +25,7 @@ static struct {
 	enum log_level level;
 	int file; /* -1 = none */
 	bool syslog;
+	void (*fn)(enum log_level level, const char *text);
 } target = {.name = "xnbd", .level = LOG_LEVEL_INFO, .file = -1};
 
 static struct {
@@ -60,6 +61,11 @@ void log_to_syslog(void)
 {
 	openlog(target.name, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	target.syslog = true;
+}
+
+void log_to_function(void (*fn)(enum log_level level, const char *text))
+{
+	target.fn = fn;
 }
 
 bool log_on_stderr(void)
@@ -99,6 +105,22 @@ static void to_stderr(enum log_level level, const char *text)
 	write_all_or_drop(STDERR_FILENO, line, (size_t)n);
 }
 
+void log_line(enum log_level level, const char *text)
+{
+	if (target.level < level)
+		return;
+	if (target.fn) {
+		target.fn(level, text);
+		return;
+	}
+	if (target.syslog)
+		syslog(level_syslog[level], "%s", text);
+	if (target.file >= 0)
+		to_file(level, text);
+	if (log_on_stderr())
+		to_stderr(level, text);
+}
+
 static void emit(enum log_level level, const char *fmt, va_list ap)
 {
 	char raw[LINE_MAX_BYTES / 2], text[LINE_MAX_BYTES];
@@ -106,12 +128,7 @@ static void emit(enum log_level level, const char *fmt, va_list ap)
 
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	str_printable(text, sizeof(text), raw, strlen(raw));
-	if (target.syslog)
-		syslog(level_syslog[level], "%s", text);
-	if (target.file >= 0)
-		to_file(level, text);
-	if (log_on_stderr())
-		to_stderr(level, text);
+	log_line(level, text);
 	errno = saved;
 }
 

@@ -25,6 +25,12 @@ int log_to_file(const char *path, struct err *err);
 /* From now on use syslog instead of stderr; together with a file, both get every line. */
 void log_to_syslog(void);
 
+/* From now on lines go to FN alone (a sandboxed process hands them to its parent). */
+void log_to_function(void (*fn)(enum log_level level, const char *text));
+
+/* A line from elsewhere, already built: goes where our own lines go. */
+void log_line(enum log_level level, const char *text);
+
 /* True if stderr is where lines go (neither file nor syslog chosen). */
 bool log_on_stderr(void);
 

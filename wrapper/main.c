@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * xnbd-wrapper: options and start-up order. Options -> log -> listeners -> background -> table,
+ * control socket, negotiator -> ready -> loop. The negotiator is the same binary, told by a
+ * hidden option; it branches off before anything is opened.
+ */
+#include "log.h"
+#include "master.h"
+#include "negotiator.h"
+#include "util.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+enum { EXIT_USAGE = 2 };
+
+static struct master master;
+
+static int fail(const struct err *err, int status)
+{
+	log_error("%s", err->text);
+	return status;
+}
+
+static int open_log(const struct wrapper_options *o, struct err *err)
+{
+	int ret = o->logpath ? log_to_file(o->logpath, err) : 0;
+
+	if (o->syslog || (o->daemonize && !o->logpath))
+		log_to_syslog();
+	return ret;
+}
+
+static int listen_all(const struct wrapper_options *o, struct sock_list *list, struct err *err)
+{
+	int ret = 0;
+
+	if (sock_activated(list) > 0)
+		return 0;
+	for (size_t i = 0; ret == 0 && i < o->laddr.count; i++)
+		ret = sock_listen_tcp(o->laddr.items[i], (uint16_t)o->lport, list, err);
+	if (o->laddr.count == 0 && o->sockets.count == 0)
+		ret = sock_listen_tcp(NULL, (uint16_t)o->lport, list, err);
+	for (size_t i = 0; ret == 0 && i < o->sockets.count; i++) {
+		int fd = sock_listen_unix(o->sockets.items[i], 0666, err);
+
+		ret = MIN_OF(fd, 0);
+		if (fd >= 0)
+			list->fds[list->count++] = fd;
+	}
+	return ret;
+}
+
+static void announce(void)
+{
+	for (size_t i = 0; i < master.listeners.count; i++) {
+		char where[SOCK_NAME_MAX];
+
+		sock_local_name(master.listeners.fds[i], where, sizeof(where));
+		log_info("listening on %s", where);
+	}
+	log_info("%zu exports, control socket %s", master.exports.count, master.options->control);
+}
+
+/* Paths must mean the same after the change to / and for the servers we start. */
+static void make_absolute(const char **path, char room[PATH_MAX])
+{
+	char cwd[PATH_MAX];
+
+	if (!*path || **path == '/' || !getcwd(cwd, sizeof(cwd)) ||
+		snprintf(room, PATH_MAX, "%s/%s", cwd, *path) >= PATH_MAX)
+		return;
+	*path = room;
+}
+
+static int serve(const struct wrapper_options *o)
+{
+	struct sock_list list = {0};
+	struct err err = {0};
+	int ret;
+
+	proc_raise_nofile();
+	ret = listen_all(o, &list, &err);
+	if (ret == 0 && o->daemonize)
+		ret = proc_daemonize(&err);
+	if (ret < 0)
+		return fail(&err, EXIT_FAILURE);
+	ret = master_init(&master, o, &list, &err);
+	if (ret == 0) {
+		announce();
+		proc_ready();
+		ret = master_run(&master);
+	} else {
+		ret = fail(&err, EXIT_FAILURE);
+	}
+	master_done(&master);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static char paths[3][PATH_MAX];
+	struct wrapper_options o;
+	struct err err = {0};
+	int rest;
+
+	log_name("xnbd-wrapper");
+	wrapper_options_default(&o);
+	if (opt_parse(&wrapper_option_set, argc, argv, &o, &rest, &err) < 0)
+		return fail(&err, EXIT_USAGE);
+	if (o.negotiator_fd != UINT64_MAX)
+		return negotiator_main((int)o.negotiator_fd);
+	if (o.help || o.version) {
+		if (o.help)
+			opt_help(&wrapper_option_set);
+		else
+			printf("xnbd-wrapper %s\n", XNBD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (wrapper_options_check(&o, argc - rest, &err) < 0)
+		return fail(&err, EXIT_USAGE);
+	make_absolute(&o.control, paths[0]);
+	make_absolute(&o.dbpath, paths[1]);
+	make_absolute(&o.logpath, paths[2]);
+	if (open_log(&o, &err) < 0)
+		return fail(&err, EXIT_FAILURE);
+	return serve(&o);
+}

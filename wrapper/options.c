@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options of xnbd-wrapper; man/xnbd-wrapper.8 is compared with this table by a test. */
+#include "options.h"
+
+#include "nbd.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct wrapper_options, name)
+
+static const struct opt rows[] = {
+	{"imgfile", 'f', OPT_LIST, FIELD(imgfiles), "PATH", 0, 0,
+		"export PATH under the name PATH, repeatable"},
+	{"config", 'c', OPT_TEXT, FIELD(config), "FILE", 0, 0, "read export sections from FILE"},
+	{"laddr", 'l', OPT_LIST, FIELD(laddr), "ADDRESS", 0, 0,
+		"address to listen on, repeatable (default: all of IPv4 and IPv6)"},
+	{"lport", 'p', OPT_NUMBER, FIELD(lport), "PORT", 1, 65535,
+		"TCP port to listen on (default 8520)"},
+	{"port", 0, OPT_NUMBER, FIELD(lport), "PORT", 1, 65535, "the same as --lport"},
+	{"lsocket", 'u', OPT_LIST, FIELD(sockets), "PATH", 0, 0,
+		"serve clients on a unix socket, repeatable; without --laddr not on TCP"},
+	{"socket", 's', OPT_TEXT, FIELD(control), "PATH", 0, 0,
+		"control socket (default " WRAPPER_DEFAULT_CONTROL ")"},
+	{"xnbd-server", 'b', OPT_TEXT, FIELD(server), "COMMAND", 0, 0, "the xnbd-server to start"},
+	{"xnbd-binary", 0, OPT_TEXT, FIELD(server), "COMMAND", 0, 0, "the same as --xnbd-server"},
+	{"xnbd-bgctl", 0, OPT_LATER, 0, "COMMAND", 0, 0, "the xnbd-bgctl to start (not built yet)"},
+	{"cow", 0, OPT_LATER, 0, NULL, 0, 0, "a private overlay for each client (not built yet)"},
+	{"readonly", 0, OPT_FLAG, FIELD(readonly), NULL, 0, 0, "export everything read-only"},
+	{"daemonize", 'd', OPT_FLAG, FIELD(daemonize), NULL, 0, 0,
+		"run in the background once ready"},
+	{"logpath", 'L', OPT_TEXT, FIELD(logpath), "FILE", 0, 0, "append log lines to FILE"},
+	{"syslog", 'S', OPT_FLAG, FIELD(syslog), NULL, 0, 0, "log to syslog"},
+	{"dbpath", 0, OPT_TEXT, FIELD(dbpath), "FILE", 0, 0,
+		"state file (default " WRAPPER_DEFAULT_STATE ")"},
+	{"max-queue-size", 'Q', OPT_NUMBER, FIELD(max_queue_size), "N", 0, 4096,
+		"requests in flight per client (default 256)"},
+	{"max-buf-size", 'B', OPT_SIZE, FIELD(max_buf_size), "BYTES", 0, 1ULL << 40,
+		"buffer memory of an export (default 512M)"},
+	{"max-clients", 0, OPT_NUMBER, FIELD(max_clients), "N", 1, 1000000,
+		"clients at once (default 16384)"},
+	{"max-clients-per-peer", 0, OPT_NUMBER, FIELD(max_clients_per_peer), "N", 1, 1000000,
+		"clients at once from one address (default 16384)"},
+	{"engine", 'e', OPT_TEXT, FIELD(engine), "NAME", 0, 0,
+		"disk I/O by io_uring or threads (default: auto)"},
+	{"negotiator-fd", 0, OPT_NUMBER, FIELD(negotiator_fd), "N", 0, 1000000, NULL},
+	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
+	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
+};
+
+const struct opt_set wrapper_option_set = {
+	.usage = "xnbd-wrapper [OPTION ...]",
+	.about = "Serves named exports to NBD clients, each by an xnbd-server of its own.",
+	.rows = rows,
+	.count = ARRAY_LEN(rows),
+};
+
+void wrapper_options_default(struct wrapper_options *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->lport = NBD_DEFAULT_PORT;
+	o->control = WRAPPER_DEFAULT_CONTROL;
+	o->dbpath = WRAPPER_DEFAULT_STATE;
+	o->max_clients = o->max_clients_per_peer = 16384;
+	o->negotiator_fd = UINT64_MAX;
+}
+
+int wrapper_options_check(const struct wrapper_options *o, int operands, struct err *err)
+{
+	if (operands > 0)
+		return err_set(
+			err, EINVAL, "operands are not expected; name images by --imgfile PATH");
+	if (o->engine && strcmp(o->engine, "auto") && strcmp(o->engine, "io_uring") &&
+		strcmp(o->engine, "threads"))
+		return err_set(
+			err, EINVAL, "--engine %s: must be auto, io_uring or threads", o->engine);
+	return 0;
+}

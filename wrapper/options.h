@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command lines of xnbd-wrapper and xnbd-wrapper-ctl as tables. */
+#ifndef WRAPPER_OPTIONS_H
+#define WRAPPER_OPTIONS_H
+
+#include "opt.h"
+
+#include <stdbool.h>
+
+#define WRAPPER_DEFAULT_CONTROL "/run/xnbd/wrapper.ctl"
+#define WRAPPER_DEFAULT_STATE   "/var/lib/xnbd/xnbd.state"
+
+struct wrapper_options {
+	struct opt_list imgfiles;
+	struct opt_list laddr;
+	struct opt_list sockets; /* unix, for clients */
+	uint64_t lport;
+	const char *control; /* control socket */
+	const char *server;  /* xnbd-server, NULL = beside us or in PATH */
+	const char *config, *dbpath, *logpath;
+	bool readonly, daemonize, syslog, help, version;
+	uint64_t max_queue_size, max_buf_size; /* handed to every xnbd-server */
+	uint64_t max_clients, max_clients_per_peer;
+	const char *engine;     /* handed on, NULL = not given */
+	uint64_t negotiator_fd; /* UINT64_MAX = none: this process is the master */
+};
+
+extern const struct opt_set wrapper_option_set;
+void wrapper_options_default(struct wrapper_options *o);
+int wrapper_options_check(const struct wrapper_options *o, int operands, struct err *err);
+
+enum ctl_action {
+	CTL_NONE,
+	CTL_LIST,
+	CTL_STATUS,
+	CTL_ADD,
+	CTL_ADD_TARGET,
+	CTL_REMOVE,
+	CTL_REMOVE_BY_NAME,
+	CTL_REMOVE_BY_FILE,
+	CTL_SAVE,
+	CTL_SHUTDOWN,
+	CTL_ORPHAN,
+};
+
+struct ctl_options {
+	int action; /* enum ctl_action */
+	const char *control;
+	const char *description;
+	bool json, readonly, help, version;
+};
+
+extern const struct opt_set ctl_option_set;
+
+#endif
