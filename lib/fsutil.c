@@ -131,3 +131,20 @@ int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct er
 	r = read_all(fd, max, ret, ret_len);
 	return r < 0 ? err_sys(err, -r, "%s", path) : 0;
 }
+
+char *fs_absolute(const char *path)
+{
+	CLEANUP_FREE char *cwd = NULL;
+	char *joined;
+
+	while (path[0] == '.' && path[1] == '/')
+		path += 2;
+	if (!*path)
+		return NULL;
+	if (*path == '/')
+		return strdup(path);
+	cwd = getcwd(NULL, 0);
+	if (!cwd || asprintf(&joined, "%s/%s", cwd, path) < 0)
+		return NULL;
+	return joined;
+}

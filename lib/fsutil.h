@@ -21,4 +21,10 @@ int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct er
 /* Makes the folder PATH lies in (one level). 0 also if it is there. */
 int fs_make_folder_of(const char *path, mode_t mode, struct err *err);
 
+/*
+ * PATH from the root on, so that it means the same in any working directory; symbolic links stay
+ * what they are. "" gives NULL. malloc'd.
+ */
+char *fs_absolute(const char *path);
+
 #endif

@@ -3,6 +3,7 @@
  * xnbd-server: options and start-up order. Options -> log -> storage -> background -> sockets ->
  * threads and rings (after the last fork) -> ready -> loop.
  */
+#include "fsutil.h"
 #include "log.h"
 #include "options.h"
 #include "util.h"
@@ -152,6 +153,21 @@ static int open_control(struct worker *w, const struct server_options *o, struct
 	return fd < 0 ? fd : worker_control(w, fd, o->control, err);
 }
 
+/* After the change to / they must still be found to be removed. Never freed: lives with the
+ * options. */
+static void settle_paths(struct server_options *o)
+{
+	char *absolute = o->control ? fs_absolute(o->control) : NULL;
+
+	if (absolute)
+		o->control = absolute;
+	for (size_t i = 0; i < o->sockets.count; i++) {
+		absolute = fs_absolute(o->sockets.items[i]);
+		if (absolute)
+			o->sockets.items[i] = absolute;
+	}
+}
+
 static void remove_sockets(const struct server_options *o)
 {
 	for (size_t i = 0; i < o->sockets.count; i++)
@@ -227,6 +243,7 @@ int main(int argc, char **argv)
 	ret = server_options_check(&o, argc - rest, &err);
 	if (ret < 0)
 		return fail(&err, EXIT_USAGE);
+	settle_paths(&o);
 	if (open_log(&o, &err) < 0)
 		return fail(&err, EXIT_FAILURE);
 	return serve(&o, argv[rest]);

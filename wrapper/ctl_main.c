@@ -4,13 +4,13 @@
  * 0 done, 1 refused or not reached, 2 usage.
  */
 #include "ctl.h"
+#include "fsutil.h"
 #include "log.h"
 #include "options.h"
 #include "str.h"
 #include "util.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,19 +22,12 @@ static int fail(const struct err *err, int status)
 	return status;
 }
 
-/* The wrapper runs elsewhere in the tree, so paths travel absolute. */
+/* The wrapper's working directory is another, so paths travel absolute. */
 static json_t *path_of(const char *path)
 {
-	char *real = realpath(path, NULL), cwd[PATH_MAX], joined[2 * PATH_MAX];
-	json_t *text;
+	CLEANUP_FREE char *absolute = fs_absolute(path);
 
-	if (!real && path[0] != '/' && getcwd(cwd, sizeof(cwd))) {
-		snprintf(joined, sizeof(joined), "%s/%s", cwd, path);
-		return json_string(joined);
-	}
-	text = json_string(real ? real : path);
-	free(real);
-	return text;
+	return json_string(absolute ? absolute : path);
 }
 
 static json_t *add_request(const struct ctl_options *o, const char *name, const char *file)

@@ -4,13 +4,14 @@
  * control socket, negotiator -> ready -> loop. The negotiator is the same binary, told by a
  * hidden option; it branches off before anything is opened.
  */
+#include "fsutil.h"
 #include "log.h"
 #include "master.h"
 #include "negotiator.h"
 #include "util.h"
 
-#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -62,15 +63,25 @@ static void announce(void)
 	log_info("%zu exports, control socket %s", master.exports.count, master.options->control);
 }
 
-/* Paths must mean the same after the change to / and for the servers we start. */
-static void make_absolute(const char **path, char room[PATH_MAX])
+/* Never freed: it lives as long as the options. */
+static void make_absolute(const char **path)
 {
-	char cwd[PATH_MAX];
+	char *absolute = *path ? fs_absolute(*path) : NULL;
 
-	if (!*path || **path == '/' || !getcwd(cwd, sizeof(cwd)) ||
-		snprintf(room, PATH_MAX, "%s/%s", cwd, *path) >= PATH_MAX)
-		return;
-	*path = room;
+	if (absolute)
+		*path = absolute;
+}
+
+/* Paths must mean the same after the change to / and for the servers we start. */
+static void settle_paths(struct wrapper_options *o)
+{
+	make_absolute(&o->control);
+	make_absolute(&o->dbpath);
+	make_absolute(&o->logpath);
+	if (o->server && strchr(o->server, '/'))
+		make_absolute(&o->server);
+	for (size_t i = 0; i < o->sockets.count; i++)
+		make_absolute(&o->sockets.items[i]);
 }
 
 static int serve(const struct wrapper_options *o)
@@ -99,7 +110,6 @@ static int serve(const struct wrapper_options *o)
 
 int main(int argc, char **argv)
 {
-	static char paths[3][PATH_MAX];
 	struct wrapper_options o;
 	struct err err = {0};
 	int rest;
@@ -119,9 +129,7 @@ int main(int argc, char **argv)
 	}
 	if (wrapper_options_check(&o, argc - rest, &err) < 0)
 		return fail(&err, EXIT_USAGE);
-	make_absolute(&o.control, paths[0]);
-	make_absolute(&o.dbpath, paths[1]);
-	make_absolute(&o.logpath, paths[2]);
+	settle_paths(&o);
 	if (open_log(&o, &err) < 0)
 		return fail(&err, EXIT_FAILURE);
 	return serve(&o);

@@ -64,11 +64,14 @@ static int add_images(struct master *m, struct err *err)
 
 	for (size_t i = 0; i < images->count; i++) {
 		const char *path = images->items[i];
-		CLEANUP_FREE char *real = realpath(path, NULL);
-		int ret = real ? exports_add(&m->exports, path, real, NULL, false,
-					 EXPORT_FROM_OPTION, NULL, err)
-			       : err_sys(err, errno, "--imgfile %s", path);
+		CLEANUP_FREE char *image = fs_absolute(path);
+		int ret;
 
+		if (!image || access(image, F_OK) < 0)
+			ret = err_sys(err, image ? errno : EINVAL, "--imgfile %s", path);
+		else
+			ret = exports_add(&m->exports, path, image, NULL, false, EXPORT_FROM_OPTION,
+				NULL, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -146,6 +149,7 @@ void master_shutdown(struct master *m)
 	log_info("shutting down");
 	m->ending = true;
 	link_stop(m);
+	sock_list_close(&m->listeners); /* the negotiator closes its own: nobody waits in vain */
 	for (struct worker *w = m->workers; w; w = w->next)
 		worker_stop(w);
 	m->end.fn = end_too_late;

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 enum { HANDSHAKES_MAX = 16384 };
 
@@ -236,6 +237,7 @@ int negotiator_main(int channel)
 	struct err err = {0};
 	int ret;
 
+	prctl(PR_SET_NAME, "xnbd-negotiator");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* the terminal's; the master tells us when it is over */
 	ret = reactor_init(&self.reactor);
