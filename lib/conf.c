@@ -10,11 +10,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* libconfuse's error callback has no user pointer; one parse runs at a time. */
 static struct err *parse_err;
 
-static void parse_error(cfg_t *cfg, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void parse_error(
+	cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char text[ERR_TEXT_MAX / 2];
 
@@ -35,9 +37,32 @@ static cfg_opt_t export_keys[] = {
 	CFG_END(),
 };
 
+/* The parser ends the whole process when it cannot read on, as from a folder. */
+static int check_regular(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_sys(err, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s: not a regular file", path);
+	return 0;
+}
+
+static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+{
+	struct err err;
+
+	if (argc == 1 && check_regular(argv[0], &err) < 0) {
+		cfg_error(cfg, "include: %s", err.text);
+		return 1;
+	}
+	return cfg_include(cfg, opt, argc, argv);
+}
+
 static cfg_opt_t file_keys[] = {
 	CFG_SEC("export", export_keys, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_FUNC("include", cfg_include),
+	CFG_FUNC("include", include),
 	CFG_END(),
 };
 
@@ -104,9 +129,12 @@ int conf_read(const char *path, struct conf *ret, struct err *err)
 {
 	struct conf c = {0};
 	struct err parse = {0};
-	cfg_t *cfg = cfg_init(file_keys, CFGF_NONE);
-	int r;
+	cfg_t *cfg;
+	int r = check_regular(path, err);
 
+	if (r < 0)
+		return r;
+	cfg = cfg_init(file_keys, CFGF_NONE);
 	if (!cfg)
 		return err_sys(err, ENOMEM, "%s", path);
 	cfg_set_error_function(cfg, parse_error);

@@ -28,6 +28,7 @@ static void pop_out(struct ctl_conn *c)
 	c->out = o->next;
 	if (!c->out)
 		c->out_last = &c->out;
+	c->queued -= o->len;
 	fd_close(&o->fd);
 	free(o->text);
 	free(o);
@@ -53,9 +54,11 @@ static void close_conn(struct ctl_conn *c)
 	c->ops->closed(c);
 }
 
+/* Closing waits for the socket to take what is queued; unread input must not keep waking us. */
 static void watch_what_matters(struct ctl_conn *c)
 {
-	uint32_t in = c->paused ? 0 : EPOLLIN, out = c->out ? EPOLLOUT : 0;
+	uint32_t in = c->paused || c->closing ? 0 : EPOLLIN;
+	uint32_t out = c->out || c->closing ? EPOLLOUT : 0;
 
 	reactor_change(c->reactor, &c->watch, in | out);
 }
@@ -100,8 +103,12 @@ int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
 	o->fd = fd;
 	*c->out_last = o;
 	c->out_last = &o->next;
-	/* A dead peer is found by the reading side; here nothing is freed under the caller. */
-	if (c->out == o && send_queued(c) < 0)
+	c->queued += o->len;
+	/*
+	 * A peer that is dead, or reads nothing, is closed by the reading side; here nothing is
+	 * freed under the caller.
+	 */
+	if ((c->out == o && send_queued(c) < 0) || c->queued > OUT_LIMIT)
 		shutdown(c->fd, SHUT_RDWR);
 	return 0;
 }
@@ -184,8 +191,9 @@ void ctl_resume(struct ctl_conn *c)
 	if (!c->paused || c->fd < 0)
 		return;
 	c->paused = false;
-	watch_what_matters(c);
 	handle_lines(c);
+	if (c->fd >= 0)
+		watch_what_matters(c);
 }
 
 /* 1 = received, 0 = nothing there, -1 = gone or out of bounds. */
@@ -224,8 +232,12 @@ static void ready(struct reactor_watch *w, uint32_t events)
 	} else if (events & (EPOLLHUP | EPOLLERR)) {
 		r = -1;
 	}
-	if (c->fd >= 0 && (r < 0 || (c->closing && !c->out)))
+	if (c->fd < 0)
+		return;
+	if (r < 0 || (c->closing && !c->out))
 		close_conn(c);
+	else
+		watch_what_matters(c);
 }
 
 int ctl_conn_init(struct ctl_conn *c, struct reactor *r, int fd, const struct ctl_ops *ops)

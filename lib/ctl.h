@@ -47,6 +47,7 @@ struct ctl_conn {
 	int fd;
 	struct buf in;
 	struct ctl_out *out, **out_last; /* queued messages */
+	size_t queued;                   /* bytes of all of them */
 	int fds[CTL_FDS_MAX];            /* received, oldest first */
 	unsigned fds_count;
 	uid_t uid;    /* of the peer */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { OUT_MAX = 256 * 1024 * 1024, RECV_MAX = 16 * 1024 };
+enum { OUT_MAX = 256 * 1024 * 1024, RECV_MAX = 16 * 1024, TURN_RECEIVES = 64 };
 
 static void finish(struct handshake *h, bool go)
 {
@@ -107,9 +107,10 @@ static enum step act(struct handshake *h)
 	return STEP_STOP;
 }
 
+/* Receives a bounded number of times, so that a fast client leaves others their turn. */
 static void go_on(struct handshake *h)
 {
-	for (;;) {
+	for (int receives = 0; receives < TURN_RECEIVES;) {
 		enum step step;
 		int r = send_out(h);
 
@@ -127,6 +128,7 @@ static void go_on(struct handshake *h)
 		if (step == STEP_SEND)
 			continue;
 		r = receive(h);
+		receives++;
 		if (r < 0) {
 			end_early(h, NULL);
 			return;
@@ -136,6 +138,7 @@ static void go_on(struct handshake *h)
 			return;
 		}
 	}
+	reactor_change(h->reactor, &h->watch, EPOLLOUT); /* sends first, next turn */
 }
 
 static void ready(struct reactor_watch *w, uint32_t events)

@@ -121,7 +121,8 @@ void log_line(enum log_level level, const char *text)
 		to_stderr(level, text);
 }
 
-static void emit(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void emit(
+	enum log_level level, const char *fmt, va_list ap)
 {
 	char raw[LINE_MAX_BYTES / 2], text[LINE_MAX_BYTES];
 	int saved = errno;

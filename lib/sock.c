@@ -343,7 +343,7 @@ ssize_t sock_recv_fd(int sock, void *bytes, size_t room, int *ret_fd)
 	struct msghdr msg = {.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room)};
+		.msg_controllen = CMSG_LEN(sizeof(int))}; /* CMSG_SPACE has room for two */
 	struct cmsghdr *c;
 	ssize_t r;
 

@@ -62,7 +62,7 @@ static inline void cleanup_fd_(const int *fd)
 }
 
 #define CLEANUP_FREE __attribute__((cleanup(cleanup_free_)))
-#define CLEANUP_FD   __attribute__((cleanup(cleanup_fd_)))
+#define CLEANUP_FD   __attribute__((cleanup(cleanup_fd_), unused))
 
 /* Closes *FD if open and forgets it, so that a second call is harmless. */
 static inline void fd_close(int *fd)
