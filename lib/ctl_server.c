@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+enum { PAUSE_MS = 100 };
+
 struct ctl_client {
 	struct ctl_conn conn;
 	struct ctl_server *server;
@@ -79,6 +81,18 @@ static void incoming(struct reactor_watch *w, uint32_t events)
 	(void)events;
 	while ((fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		admit(s, fd);
+	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
+		return;
+	/* Out of descriptors: trying again at once would only burn the processor. */
+	reactor_change(s->reactor, &s->watch, 0);
+	reactor_timer_set(s->reactor, &s->pause, PAUSE_MS);
+}
+
+static void pause_over(struct reactor_timer *t)
+{
+	struct ctl_server *s = container_of(t, struct ctl_server, pause);
+
+	reactor_change(s->reactor, &s->watch, EPOLLIN);
 }
 
 int ctl_server_init(
@@ -86,7 +100,7 @@ int ctl_server_init(
 {
 	int ret;
 
-	*s = (struct ctl_server){.reactor = r, .ops = ops, .fd = fd};
+	*s = (struct ctl_server){.reactor = r, .ops = ops, .fd = fd, .pause.fn = pause_over};
 	ret = reactor_add(r, &s->watch, fd, EPOLLIN, incoming);
 	if (ret < 0)
 		fd_close(&s->fd);
@@ -103,6 +117,7 @@ void ctl_server_done(struct ctl_server *s)
 		ctl_conn_done(&client->conn);
 		forget(client);
 	}
+	reactor_timer_cancel(s->reactor, &s->pause);
 	reactor_remove(s->reactor, &s->watch);
 	fd_close(&s->fd);
 }

@@ -138,7 +138,7 @@ char *fs_absolute(const char *path)
 	char *joined;
 
 	while (path[0] == '.' && path[1] == '/')
-		path += 2;
+		path += 1 + strspn(path + 1, "/"); /* ".//a" is not "/a" */
 	if (!*path)
 		return NULL;
 	if (*path == '/')

@@ -273,6 +273,15 @@ static const struct {
 	{NBD_OPT_EXTENDED_HEADERS, opt_extended},
 };
 
+bool neg_option_is_known(uint32_t option)
+{
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
+		if (handlers[i].option == option)
+			return true;
+	}
+	return false;
+}
+
 void neg_option(struct neg *n, const struct neg_env *env, const uint8_t *p, struct buf *out)
 {
 	if (env->shutting_down && n->option != NBD_OPT_ABORT && n->option != NBD_OPT_EXPORT_NAME) {

@@ -110,7 +110,10 @@ static void end_of_skip(struct neg *n, struct buf *out)
 	}
 	if (n->option == NBD_OPT_SET_META_CONTEXT)
 		n->context_export = NEG_NO_EXPORT; /* also a failed SET voids the old selection */
-	neg_reply_text(n, NBD_REP_ERR_TOO_BIG, "option longer than 64 KiB", out);
+	if (neg_option_is_known(n->option))
+		neg_reply_text(n, NBD_REP_ERR_TOO_BIG, "option longer than 64 KiB", out);
+	else
+		neg_reply_text(n, NBD_REP_ERR_UNSUP, "unknown option", out);
 	n->state = NEG_HEADER;
 }
 

@@ -29,7 +29,7 @@
 #include "nbd.h"
 
 enum {
-	NEG_PAYLOAD_MAX = 64 * 1024, /* longest option read; longer ones are skipped, ERR_TOO_BIG */
+	NEG_PAYLOAD_MAX = 64 * 1024, /* longest option read; longer ones are skipped and refused */
 	NEG_OPTIONS_MAX = 10000,     /* options in one handshake */
 	NEG_NO_EXPORT = 0,           /* no export has this id */
 };

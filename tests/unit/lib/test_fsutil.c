@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -228,6 +229,28 @@ static void test_read_limits(void **state)
 	assert_int_equal(len, 5);
 }
 
+static void test_absolute(void **state)
+{
+	static const struct {
+		const char *path, *want;
+		bool below; /* WANT is below the working directory */
+	} rows[] = {{"/a/b", "/a/b", false}, {"/a/../b", "/a/../b", false}, {"a", "/a", true},
+		{"./a", "/a", true}, {"././a/b", "/a/b", true}, {".//a", "/a", true},
+		{"../a", "/../a", true}, {".a", "/.a", true}};
+	CLEANUP_FREE char *cwd = getcwd(NULL, 0);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP_FREE char *got = fs_absolute(rows[i].path);
+		char want[PATH_MAX];
+
+		snprintf(want, sizeof(want), "%s%s", rows[i].below ? cwd : "", rows[i].want);
+		assert_non_null(got);
+		assert_string_equal(got, want);
+	}
+	assert_null(fs_absolute(""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +263,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_temporary_file_is_no_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_readers_see_whole_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_limits, set_up, tear_down),
+		cmocka_unit_test(test_absolute),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,7 @@ static void test_shutting_down(void **state)
 
 	(void)state;
 	run(&world, "f3 opt77+70000 list go:disk+3 abort", text);
-	assert_string_equal(text, "opt77:TOO_BIG list:SHUTDOWN go:SHUTDOWN abort:ACK [CLOSE]");
+	assert_string_equal(text, "opt77:UNSUP list:SHUTDOWN go:SHUTDOWN abort:ACK [CLOSE]");
 }
 
 /* The model: three facts decide every answer. */
