@@ -3,6 +3,7 @@
 #include "conf.h"
 
 #include "export.h"
+#include "fsutil.h"
 #include "util.h"
 
 #include <confuse.h>
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { FILE_MAX = 64 * 1024 * 1024 };
 
 /* libconfuse's error callback has no user pointer; one parse runs at a time. */
 static struct err *parse_err;
@@ -125,6 +128,43 @@ static int fill_all(struct conf *c, cfg_t *cfg, const char *path, struct err *er
 	return 0;
 }
 
+static void no_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	(void)cfg;
+	(void)fmt;
+	(void)ap;
+}
+
+/*
+ * The parser takes the end of the file for the end of any section: half a file would be half a
+ * configuration. So a key that is only known outside of sections is appended, in memory.
+ */
+static int check_end(const char *path, struct err *err)
+{
+	static const char probe[] = "\nend_of_file = 1\n";
+	static cfg_opt_t keys[] = {
+		CFG_SEC("export", export_keys, CFGF_MULTI | CFGF_TITLE),
+		CFG_FUNC("include", include),
+		CFG_INT("end_of_file", 0, CFGF_NONE),
+		CFG_END(),
+	};
+	CLEANUP_FREE char *text = NULL, *whole = NULL;
+	cfg_t *cfg = cfg_init(keys, CFGF_NONE);
+	size_t len;
+	int ret = fs_read(path, FILE_MAX, &text, &len, err);
+
+	if (ret == 0 && (!cfg || asprintf(&whole, "%s%s", text, probe) < 0))
+		ret = err_sys(err, ENOMEM, "%s", path);
+	if (ret == 0) {
+		cfg_set_error_function(cfg, no_error);
+		if (cfg_parse_buf(cfg, whole) != CFG_SUCCESS || cfg_getint(cfg, "end_of_file") != 1)
+			ret = err_set(err, EINVAL,
+				"%s: ends inside a section or text; } or a quote is missing", path);
+	}
+	cfg_free(cfg);
+	return ret;
+}
+
 int conf_read(const char *path, struct conf *ret, struct err *err)
 {
 	struct conf c = {0};
@@ -146,6 +186,8 @@ int conf_read(const char *path, struct conf *ret, struct err *err)
 	else if (r != CFG_SUCCESS)
 		r = err_set(err, EINVAL, "%s", parse.code ? parse.text : path);
 	else
+		r = check_end(path, err);
+	if (r == 0)
 		r = fill_all(&c, cfg, path, err);
 	cfg_free(cfg);
 	if (r < 0)

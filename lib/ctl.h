@@ -84,7 +84,7 @@ struct ctl_server {
 	struct reactor *reactor;
 	struct reactor_watch watch;
 	const struct ctl_server_ops *ops;
-	int fd; /* listening */
+	int fd;                     /* listening */
 	struct reactor_timer pause; /* accept again after running out of descriptors */
 	struct ctl_client *clients;
 	unsigned count;

@@ -24,6 +24,7 @@ static struct {
 	const char *name;
 	enum log_level level;
 	int file; /* -1 = none */
+	const char *path;
 	bool syslog;
 	void (*fn)(enum log_level level, const char *text);
 } target = {.name = "xnbd", .level = LOG_LEVEL_INFO, .file = -1};
@@ -54,7 +55,24 @@ int log_to_file(const char *path, struct err *err)
 	if (fd < 0)
 		return err_sys(err, errno, "log file %s", path);
 	target.file = fd;
+	target.path = path;
 	return 0;
+}
+
+/* dup2: other threads may be writing; they find the old or the new file, never none. */
+void log_reopen(void)
+{
+	int fd;
+
+	if (target.file < 0)
+		return;
+	fd = open(target.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		log_error("log file %s: %s; the old one is kept", target.path, strerror(errno));
+		return;
+	}
+	dup3(fd, target.file, O_CLOEXEC);
+	close(fd);
 }
 
 void log_to_syslog(void)

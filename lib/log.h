@@ -19,8 +19,11 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 void log_name(const char *name);
 void log_level(enum log_level level);
 
-/* From now on also append to PATH (created with mode 0600) instead of stderr. */
+/* From now on append to PATH (created with mode 0600; kept, not copied) instead of stderr. */
 int log_to_file(const char *path, struct err *err);
+
+/* Opens the log file anew, after it was moved away; without one nothing happens. */
+void log_reopen(void);
 
 /* From now on use syslog instead of stderr; together with a file, both get every line. */
 void log_to_syslog(void);

@@ -202,12 +202,13 @@ int sock_activated(struct sock_list *list)
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
 	uint64_t want_pid = 0, count = 0;
 	bool ours = pid && fds && str_number(pid, 1, INT32_MAX, &want_pid) == 0 &&
-		str_number(fds, 0, SOCK_LISTEN_MAX, &count) == 0 && want_pid == (uint64_t)getpid();
+		want_pid == (uint64_t)getpid();
+	bool valid = ours && str_number(fds, 0, SOCK_LISTEN_MAX - list->count, &count) == 0;
 
 	forget_activation();
-	if (!ours)
-		return 0;
-	for (int i = 0; i < (int)count && list->count < SOCK_LISTEN_MAX; i++) {
+	if (!valid)
+		return ours ? -EINVAL : 0;
+	for (int i = 0; i < (int)count; i++) {
 		int fd = FIRST_ACTIVATED + i;
 
 		fcntl(fd, F_SETFD, FD_CLOEXEC);

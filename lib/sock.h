@@ -37,8 +37,8 @@ int sock_listen_unix(const char *path, mode_t mode, struct err *err);
 /* Blocking connect; returns a blocking fd. */
 int sock_connect_unix(const char *path, struct err *err);
 
-/* sd_listen_fds(3) protocol: appends the sockets systemd passed, unsets its variables. Returns how
- * many. */
+/* sd_listen_fds(3) protocol: appends the sockets systemd passed to us and unsets its variables.
+ * Returns how many, or -EINVAL for a number that is none or too high. */
 int sock_activated(struct sock_list *list);
 
 /* True for a socket in the listening state. */

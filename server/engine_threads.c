@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Threads for whatever may block. They touch an io only between taking it from the queue and
- * posting it back to its lane. A thread is started when an io waits and none is idle, and ends
- * after IDLE_S seconds without work, so that an idle export has none.
+ * posting it back to its lane. A thread is started when more ios wait than threads are idle (a
+ * woken thread counts as idle until it has taken its io), and ends after IDLE_S seconds without
+ * work, so that an idle export has none.
  */
 #include "engine.h"
 
@@ -20,6 +21,7 @@ struct io_threads {
 	pthread_cond_t work;  /* an io was queued, or `stopping` */
 	pthread_cond_t ended; /* a thread ended */
 	struct io *first, **last;
+	unsigned queued; /* ios from first on */
 	unsigned running, idle, max;
 	bool stopping;
 };
@@ -91,6 +93,7 @@ static struct io *next_io(struct io_threads *t)
 	t->first = io->next;
 	if (!t->first)
 		t->last = &t->first;
+	t->queued--;
 	return io;
 }
 
@@ -141,8 +144,9 @@ void io_threads_queue(struct io_threads *t, struct engine *e, struct io *io)
 	io->engine = e;
 	io->next = NULL;
 	pthread_mutex_lock(&t->lock);
-	stuck = t->idle == 0 && t->running < t->max && !start_thread(t) && t->running == 0;
+	stuck = t->queued >= t->idle && t->running < t->max && !start_thread(t) && t->running == 0;
 	if (!stuck) {
+		t->queued++;
 		*t->last = io;
 		t->last = &io->next;
 		pthread_cond_signal(&t->work);

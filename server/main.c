@@ -4,6 +4,7 @@
  * threads and rings (after the last fork) -> ready -> loop.
  */
 #include "fsutil.h"
+#include "listen.h"
 #include "log.h"
 #include "options.h"
 #include "util.h"
@@ -20,9 +21,12 @@ enum { EXIT_USAGE = 2, DEFAULT_LANES_MAX = 4 };
 
 static struct worker worker;
 
+/* Whoever starts us shall see why it failed, wherever the log goes. */
 static int fail(const struct err *err, int status)
 {
 	log_error("%s", err->text);
+	if (!log_on_stderr())
+		fprintf(stderr, "xnbd-server: error: %s\n", err->text);
 	return status;
 }
 
@@ -59,28 +63,6 @@ static struct worker_config config_of(const struct server_options *o, const char
 			.conn_bytes = 64 * 1024 * 1024,
 			.buffer_bytes =
 				o->max_buf_size ? (size_t)o->max_buf_size : 512 * 1024 * 1024}};
-}
-
-static int listen_all(const struct server_options *o, struct sock_list *list, struct err *err)
-{
-	int ret = 0;
-
-	if (sock_activated(list) > 0)
-		return 0;
-	for (size_t i = 0; ret == 0 && i < o->laddr.count; i++)
-		ret = sock_listen_tcp(o->laddr.items[i], (uint16_t)o->lport, list, err);
-	if (o->laddr.count == 0 && o->sockets.count == 0)
-		ret = sock_listen_tcp(NULL, (uint16_t)o->lport, list, err);
-	for (size_t i = 0; ret == 0 && i < o->sockets.count; i++) {
-		int fd = sock_listen_unix(o->sockets.items[i], 0600, err);
-
-		ret = MIN_OF(fd, 0);
-		if (fd >= 0)
-			list->fds[list->count++] = fd;
-	}
-	if (ret < 0)
-		sock_list_close(list);
-	return ret;
 }
 
 /* systemd with Accept=yes passes a connected socket: that is inetd in other words. */
@@ -168,22 +150,17 @@ static void settle_paths(struct server_options *o)
 	}
 }
 
-static void remove_sockets(const struct server_options *o)
-{
-	for (size_t i = 0; i < o->sockets.count; i++)
-		unlink(o->sockets.items[i]);
-}
-
 static int set_up(
-	const struct server_options *o, const char *image, struct sock_list *list, struct err *err)
+	const struct server_options *o, const char *image, struct listeners *l, struct err *err)
 {
+	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, 0600};
 	struct worker_config config = config_of(o, image);
 	bool given = o->inetd || o->connected_fd != UINT64_MAX;
 	struct storage *st = file_open(image, o->readonly, err);
 	int ret = st ? 0 : -1;
 
 	if (ret == 0 && !given && !config.of_master)
-		ret = listen_all(o, list, err);
+		ret = listen_open(&wish, l, err);
 	if (ret == 0 && o->daemonize)
 		ret = proc_daemonize(err);
 	if (ret == 0)
@@ -192,7 +169,7 @@ static int set_up(
 		ret = open_control(&worker, o, err);
 	if (ret == 0)
 		ret = given ? take_given_client(&worker, o, err)
-			    : take_clients(&worker, o, list, err);
+			    : take_clients(&worker, o, &l->sockets, err);
 	return ret;
 }
 
@@ -208,18 +185,20 @@ static void announce(const struct server_options *o, const char *image)
 
 static int serve(const struct server_options *o, const char *image)
 {
-	struct sock_list list = {0};
+	struct listeners listeners = {0};
 	struct err err = {0};
 	int ret;
 
 	proc_raise_nofile();
-	if (set_up(o, image, &list, &err) < 0)
+	if (set_up(o, image, &listeners, &err) < 0) {
+		listen_remove_files(&listeners);
 		return fail(&err, EXIT_FAILURE);
+	}
 	announce(o, image);
 	proc_ready();
+	worker.files = &listeners;
 	ret = worker_run(&worker);
 	worker_done(&worker);
-	remove_sockets(o);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -88,8 +88,8 @@ static int check_range(const struct nbd_request *rq, const struct rule *rule,
 {
 	/* With a payload the length field counts that; the effect is checked when it is here. */
 	if (rq->type == NBD_CMD_BLOCK_STATUS && (rq->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
-		return rq->length > REQUEST_STATUS_BYTES
-			? refuse(EINVAL, "BLOCK_STATUS payload too long", ret_text)
+		return rq->length == 0 || rq->length > REQUEST_STATUS_BYTES
+			? refuse(EINVAL, "BLOCK_STATUS payload empty or too long", ret_text)
 			: 0;
 	if (!range_inside(rq->offset, rq->length, rules->size))
 		return refuse(rule->beyond_end, "beyond the end of the export", ret_text);

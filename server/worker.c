@@ -178,6 +178,8 @@ void worker_stop(struct worker *w)
 		return;
 	w->state = WORKER_DRAINS;
 	w->lobby.env.shutting_down = true;
+	if (w->files)
+		listen_remove_files(w->files);
 	lobby_stop_listening(&w->lobby);
 	for (unsigned i = 0; i < w->lanes_ready; i++)
 		lane_drain(&w->lanes[i]);
@@ -189,7 +191,9 @@ static void on_signal(struct proc_signals *s, int number)
 {
 	struct worker *w = container_of(s, struct worker, signals);
 
-	if (number == SIGUSR1 || number == SIGUSR2)
+	if (number == SIGHUP && !log_on_stderr())
+		log_reopen();
+	else if (number == SIGUSR1 || number == SIGUSR2)
 		log_warn("%s: snapshots and switching are not built yet; signal ignored",
 			w->config.image);
 	else
@@ -220,7 +224,7 @@ static const struct ctl_server_ops ctl_ops = {.request = worker_ctl_request};
 int worker_init(
 	struct worker *w, const struct worker_config *config, struct storage *st, struct err *err)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0};
 	int ret;
 
 	memset(w, 0, sizeof(*w));
@@ -298,9 +302,9 @@ void worker_done(struct worker *w)
 	io_threads_free(w->threads);
 	if (w->lobby.slots)
 		lobby_done(&w->lobby);
-	ctl_server_done(&w->ctl);
-	if (w->ctl_path[0])
+	if (w->ctl_path[0]) /* while it still listens: see listen_remove_files() */
 		unlink(w->ctl_path);
+	ctl_server_done(&w->ctl);
 	proc_signals_done(&w->signals);
 	if (w->storage)
 		w->storage->ops->close(w->storage);

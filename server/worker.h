@@ -10,6 +10,7 @@
 #include "conn.h"
 #include "ctl.h"
 #include "lane.h"
+#include "listen.h"
 #include "lobby.h"
 #include "proc.h"
 
@@ -38,6 +39,7 @@ struct worker {
 	struct lane lanes[WORKER_LANES_MAX];
 	unsigned lanes_ready;
 	struct lobby lobby;
+	struct listeners *files; /* of the lobby; NULL = none to remove */
 	struct ctl_server ctl;
 	char ctl_path[SOCK_UNIX_PATH_MAX + 1]; /* removed at the end; "" = none */
 	struct proc_signals signals;

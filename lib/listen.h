@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a program listens on for its clients, from its options or from systemd. */
+#ifndef LIB_LISTEN_H
+#define LIB_LISTEN_H
+
+#include <sys/types.h>
+
+#include "opt.h"
+#include "sock.h"
+
+struct listen_wish {
+	const struct opt_list *addresses; /* TCP */
+	uint16_t port;
+	const struct opt_list *paths; /* unix sockets; given alone, there is no TCP */
+	mode_t mode;                  /* of unix sockets */
+};
+
+struct listeners {
+	struct sock_list sockets;
+	const char *paths[SOCK_LISTEN_MAX]; /* files bound by us (not by systemd); borrowed */
+	size_t path_count;
+};
+
+/*
+ * Sockets passed by systemd are taken instead of WISH. Neither addresses nor paths: all of IPv4
+ * and IPv6. 0 or -errno with a line; then nothing stays open.
+ */
+int listen_open(const struct listen_wish *wish, struct listeners *ret, struct err *err);
+
+/* Removes the files. To be called while the sockets still listen: a successor that found them dead
+ * could otherwise lose its own. */
+void listen_remove_files(struct listeners *l);
+void listen_close(struct listeners *l);
+
+#endif
