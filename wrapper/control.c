@@ -14,9 +14,11 @@
 #include "log.h"
 #include "probe.h"
 #include "state.h"
+#include "str.h"
 #include "util.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 static struct master *master_of(struct ctl_server *s)
@@ -48,11 +50,23 @@ static json_t *clients_of(const struct master *m, const struct worker *w)
 	return list;
 }
 
+/* File names are bytes, JSON is UTF-8: what is not is shown as \xNN. */
+static json_t *path_of(const struct export_entry *e)
+{
+	json_t *path = json_string(e->image);
+	char text[PATH_MAX];
+
+	if (path)
+		return path;
+	str_printable(text, sizeof(text), e->image, strlen(e->image));
+	return json_string(text);
+}
+
 static json_t *describe(const struct master *m, const struct export_entry *e)
 {
 	const struct worker *w = worker_for((struct master *)(uintptr_t)m, e->id);
-	json_t *entry = json_pack("{s:i, s:s, s:s, s:s, s:b, s:b, s:s}", "index", (int)e->id,
-		"name", e->name, "mode", "target", "image", e->image, "readonly",
+	json_t *entry = json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:s}", "index", (int)e->id,
+		"name", e->name, "mode", "target", "image", path_of(e), "readonly",
 		master_readonly(m, e), "default", e->is_default, "source",
 		exports_source_name(e->source));
 
@@ -90,10 +104,10 @@ static json_t *listening_on(const struct master *m)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < m->listeners.count; i++) {
+	for (size_t i = 0; i < m->listeners.sockets.count; i++) {
 		char name[SOCK_NAME_MAX];
 
-		sock_local_name(m->listeners.fds[i], name, sizeof(name));
+		sock_local_name(m->listeners.sockets.fds[i], name, sizeof(name));
 		json_array_append_new(list, json_string(name));
 	}
 	return list;

@@ -93,6 +93,17 @@ static int operands_wanted(int action)
 	}
 }
 
+static void print_escaped(const char *text)
+{
+	size_t len = text ? strlen(text) : 0, room = 4 * len + 1;
+	CLEANUP_FREE char *out = malloc(room);
+
+	if (!out)
+		return;
+	str_printable(out, room, text ? text : "", len);
+	fputs(out, stdout);
+}
+
 /* One line an export, as scripts of the original expect it: "INDEX : NAME  (FILE)". */
 static void print_list(json_t *answer)
 {
@@ -103,13 +114,11 @@ static void print_list(json_t *answer)
 		printf("no item\n");
 	json_array_foreach(all, i, e)
 	{
-		char name[4 * 4096 + 1];
-		const char *text = json_string_value(json_object_get(e, "name"));
-
-		str_printable(name, sizeof(name), text, strlen(text));
-		printf("%lld : %s  (%s)\n",
-			(long long)json_integer_value(json_object_get(e, "index")), name,
-			json_string_value(json_object_get(e, "image")));
+		printf("%lld : ", (long long)json_integer_value(json_object_get(e, "index")));
+		print_escaped(json_string_value(json_object_get(e, "name")));
+		printf("  (");
+		print_escaped(json_string_value(json_object_get(e, "image")));
+		printf(")\n");
 	}
 }
 

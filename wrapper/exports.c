@@ -30,7 +30,8 @@ static void free_entry(struct export_entry *e)
 	free(e->description);
 }
 
-static int check(const struct exports *t, const char *name, struct err *err)
+static int check(
+	const struct exports *t, const char *name, const char *description, struct err *err)
 {
 	int ret = export_check_name(name, strlen(name), err);
 
@@ -38,6 +39,9 @@ static int check(const struct exports *t, const char *name, struct err *err)
 		return ret;
 	if (!*name)
 		return err_set(err, EINVAL, "an export name must not be empty");
+	if (description && export_check_name(description, strlen(description), NULL) < 0)
+		return err_set(err, EINVAL,
+			"export '%s': description: at most 4096 bytes of valid UTF-8", name);
 	if (exports_by_name(t, name) || (t->foreign && json_object_get(t->foreign, name)))
 		return err_set(err, EEXIST, "export '%s': the name is already in use", name);
 	return 0;
@@ -47,7 +51,7 @@ int exports_add(struct exports *t, const char *name, const char *image, const ch
 	bool readonly, enum export_source source, struct export_entry **ret, struct err *err)
 {
 	struct export_entry e = {.readonly = readonly, .source = source};
-	int r = check(t, name, err);
+	int r = check(t, name, description, err);
 
 	if (r < 0)
 		return r;

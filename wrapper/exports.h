@@ -27,10 +27,14 @@ struct exports {
 	struct export_entry *entries; /* by id */
 	size_t count, room;
 	uint32_t last_id;
-	json_t *foreign; /* state entries of kinds not built yet, kept as they are; NULL = none */
+	json_t *foreign; /* state entries not served (of kinds not built yet, or hidden by options
+			  * and configuration), kept as they are; NULL = none */
 };
 
-/* Name and image are copied. -EEXIST for a name that is taken, -EINVAL for a bad one. */
+/*
+ * The texts are copied. -EEXIST for a name that is taken, -EINVAL for a bad one or a description
+ * of more than 4096 bytes.
+ */
 int exports_add(struct exports *t, const char *name, const char *image, const char *description,
 	bool readonly, enum export_source source, struct export_entry **ret, struct err *err);
 void exports_remove(struct exports *t, uint32_t id);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "nbd.h"
 #include "probe.h"
+#include "str.h"
 #include "util.h"
 
 #include <errno.h>
@@ -181,20 +182,46 @@ static void enter(struct master *m, const struct ipc_enter *msg, int fd)
 
 static void take_log(const struct ipc_log *msg)
 {
-	log_line(msg->level, msg->text);
+	char text[sizeof(msg->text)];
+
+	str_printable(text, sizeof(text), msg->text, strnlen(msg->text, sizeof(msg->text)));
+	log_line(MIN_OF(msg->level, (uint32_t)LOG_LEVEL_DEBUG), text);
 }
 
+static void end_text(char *text, size_t room)
+{
+	text[room - 1] = 0;
+}
+
+static void take_enter(struct master *m, const struct ipc_enter *body, int fd)
+{
+	struct ipc_enter msg = *body;
+
+	end_text(msg.peer.name, sizeof(msg.peer.name));
+	end_text(msg.peer.host, sizeof(msg.peer.host));
+	enter(m, &msg, fd);
+}
+
+static void take_lookup(struct master *m, const struct ipc_lookup *body)
+{
+	struct ipc_lookup msg = *body;
+
+	end_text(msg.host, sizeof(msg.host));
+	lookup(m, &msg);
+}
+
+/* Strangers talk to it, so it may have been taken over: nothing it says is trusted to be sane. */
 static void negotiator_says(struct chan *c, uint32_t type, const void *body, size_t len, int fd)
 {
 	struct master *m = container_of(c, struct master, negotiator);
 
 	if (type == IPC_ENTER && len == sizeof(struct ipc_enter) && fd >= 0) {
-		enter(m, body, fd);
+		take_enter(m, body, fd);
 		return;
 	}
 	fd_close(&fd);
 	if (type == IPC_LOOKUP && len == sizeof(struct ipc_lookup))
-		lookup(m, body);
+		take_lookup(m, body);
 	else if (type == IPC_LOG && len == sizeof(struct ipc_log))
 		take_log(body);
 }
@@ -222,9 +249,9 @@ static void teach(struct master *m)
 {
 	for (size_t i = 0; i < m->exports.count; i++)
 		link_send_export(m, &m->exports.entries[i]);
-	for (size_t i = 0; i < m->listeners.count; i++)
+	for (size_t i = 0; i < m->listeners.sockets.count; i++)
 		chan_send(&m->negotiator, IPC_LISTENER, NULL, 0,
-			fcntl(m->listeners.fds[i], F_DUPFD_CLOEXEC, 0));
+			fcntl(m->listeners.sockets.fds[i], F_DUPFD_CLOEXEC, 0));
 }
 
 static void respawn(struct reactor_timer *t)

@@ -5,6 +5,7 @@
  * hidden option; it branches off before anything is opened.
  */
 #include "fsutil.h"
+#include "listen.h"
 #include "log.h"
 #include "master.h"
 #include "negotiator.h"
@@ -17,9 +18,12 @@ enum { EXIT_USAGE = 2 };
 
 static struct master master;
 
+/* Whoever starts us shall see why it failed, wherever the log goes. */
 static int fail(const struct err *err, int status)
 {
 	log_error("%s", err->text);
+	if (!log_on_stderr())
+		fprintf(stderr, "xnbd-wrapper: error: %s\n", err->text);
 	return status;
 }
 
@@ -32,32 +36,12 @@ static int open_log(const struct wrapper_options *o, struct err *err)
 	return ret;
 }
 
-static int listen_all(const struct wrapper_options *o, struct sock_list *list, struct err *err)
-{
-	int ret = 0;
-
-	if (sock_activated(list) > 0)
-		return 0;
-	for (size_t i = 0; ret == 0 && i < o->laddr.count; i++)
-		ret = sock_listen_tcp(o->laddr.items[i], (uint16_t)o->lport, list, err);
-	if (o->laddr.count == 0 && o->sockets.count == 0)
-		ret = sock_listen_tcp(NULL, (uint16_t)o->lport, list, err);
-	for (size_t i = 0; ret == 0 && i < o->sockets.count; i++) {
-		int fd = sock_listen_unix(o->sockets.items[i], 0666, err);
-
-		ret = MIN_OF(fd, 0);
-		if (fd >= 0)
-			list->fds[list->count++] = fd;
-	}
-	return ret;
-}
-
 static void announce(void)
 {
-	for (size_t i = 0; i < master.listeners.count; i++) {
+	for (size_t i = 0; i < master.listeners.sockets.count; i++) {
 		char where[SOCK_NAME_MAX];
 
-		sock_local_name(master.listeners.fds[i], where, sizeof(where));
+		sock_local_name(master.listeners.sockets.fds[i], where, sizeof(where));
 		log_info("listening on %s", where);
 	}
 	log_info("%zu exports, control socket %s", master.exports.count, master.options->control);
@@ -86,17 +70,20 @@ static void settle_paths(struct wrapper_options *o)
 
 static int serve(const struct wrapper_options *o)
 {
-	struct sock_list list = {0};
+	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, 0666};
+	struct listeners listeners = {0};
 	struct err err = {0};
 	int ret;
 
 	proc_raise_nofile();
-	ret = listen_all(o, &list, &err);
+	ret = listen_open(&wish, &listeners, &err);
 	if (ret == 0 && o->daemonize)
 		ret = proc_daemonize(&err);
-	if (ret < 0)
+	if (ret < 0) {
+		listen_remove_files(&listeners);
 		return fail(&err, EXIT_FAILURE);
-	ret = master_init(&master, o, &list, &err);
+	}
+	ret = master_init(&master, o, &listeners, &err);
 	if (ret == 0) {
 		announce();
 		proc_ready();

@@ -49,13 +49,19 @@ int master_export_remove(struct master *m, uint32_t id, struct err *err)
 {
 	struct export_entry *e = exports_by_id(&m->exports, id);
 	enum export_source source;
+	int ret;
 
 	if (!e)
 		return err_set(err, ENOENT, "no export has index %u", id);
 	source = e->source;
+	e->source = EXPORT_FROM_OPTION; /* leaves it out of the file */
+	ret = save_if_concerned(m, source, err);
+	e->source = source;
+	if (ret < 0)
+		return ret; /* what is not saved was not removed */
 	link_forget_export(m, id);
 	exports_remove(&m->exports, id);
-	return save_if_concerned(m, source, err);
+	return 0;
 }
 
 static int add_images(struct master *m, struct err *err)
@@ -115,6 +121,17 @@ static void reap(struct master *m)
 		reactor_stop(&m->reactor);
 }
 
+/* Log files are opened anew, ours and the servers'. */
+static void hang_up(struct master *m)
+{
+	log_reopen();
+	for (struct worker *w = m->workers; w; w = w->next) {
+		if (w->pid > 0 && m->options->logpath)
+			kill(w->pid, SIGHUP);
+	}
+	log_info("log files opened anew; reloading the configuration is not built yet");
+}
+
 static void on_signal(struct proc_signals *s, int number)
 {
 	struct master *m = container_of(s, struct master, signals);
@@ -122,7 +139,9 @@ static void on_signal(struct proc_signals *s, int number)
 	if (number == SIGCHLD)
 		reap(m);
 	else if (number == SIGHUP)
-		log_warn("SIGHUP: reloading is not built yet; nothing changes");
+		hang_up(m);
+	else if (number == SIGUSR1 || number == SIGUSR2)
+		log_warn("snapshots are not built yet; signal ignored");
 	else
 		master_shutdown(m);
 }
@@ -142,6 +161,13 @@ static void end_too_late(struct reactor_timer *t)
 	reactor_stop(&m->reactor);
 }
 
+/* The negotiator closes its own, so nobody waits in vain. */
+static void stop_listening(struct master *m)
+{
+	listen_remove_files(&m->listeners);
+	listen_close(&m->listeners);
+}
+
 void master_shutdown(struct master *m)
 {
 	if (m->ending)
@@ -149,7 +175,7 @@ void master_shutdown(struct master *m)
 	log_info("shutting down");
 	m->ending = true;
 	link_stop(m);
-	sock_list_close(&m->listeners); /* the negotiator closes its own: nobody waits in vain */
+	stop_listening(m);
 	for (struct worker *w = m->workers; w; w = w->next)
 		worker_stop(w);
 	m->end.fn = end_too_late;
@@ -221,7 +247,7 @@ static int open_control(struct master *m, struct err *err)
 
 static int init_loop(struct master *m, struct err *err)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGCHLD, SIGHUP, 0};
+	static const int signals[] = {SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2, 0};
 	int ret = reactor_init(&m->reactor);
 
 	if (ret == 0)
@@ -230,20 +256,22 @@ static int init_loop(struct master *m, struct err *err)
 	return ret < 0 ? err_sys(err, -ret, "start") : 0;
 }
 
-int master_init(
-	struct master *m, const struct wrapper_options *o, struct sock_list *list, struct err *err)
+int master_init(struct master *m, const struct wrapper_options *o, struct listeners *listeners,
+	struct err *err)
 {
 	int ret;
 
 	memset(m, 0, sizeof(*m));
 	m->options = o;
-	m->listeners = *list;
+	m->listeners = *listeners;
 	m->ctl.fd = m->signals.fd = m->negotiator.fd = -1;
 	if (o->server)
 		snprintf(m->server, sizeof(m->server), "%s", o->server);
 	else
 		proc_sibling("xnbd-server", m->server, sizeof(m->server));
 	ret = init_loop(m, err);
+	if (ret == 0 && strchr(m->server, '/') && access(m->server, X_OK) < 0)
+		ret = err_sys(err, errno, "--xnbd-server %s", m->server);
 	if (ret == 0)
 		ret = add_images(m, err);
 	if (ret == 0)
@@ -274,30 +302,22 @@ static void remove_run_folder(const struct master *m)
 	rmdir(folder); /* stays if orphaned workers have their sockets in it */
 }
 
-static void remove_sockets(const struct master *m)
-{
-	for (size_t i = 0; i < m->options->sockets.count; i++)
-		unlink(m->options->sockets.items[i]);
-}
-
 void master_done(struct master *m)
 {
-	bool had_control = m->ctl.fd >= 0;
-
 	while (m->workers)
 		worker_forget(m->workers);
+	/* While it still listens: a successor that found it dead would lose its own files here. */
+	if (m->ctl.fd >= 0) {
+		remove_run_folder(m);
+		unlink(m->options->control);
+	}
 	if (m->negotiator.fd >= 0)
 		chan_done(&m->negotiator); /* it ends when its channel does */
 	if (m->negotiator_pid > 0)
 		waitpid(m->negotiator_pid, NULL, 0);
 	ctl_server_done(&m->ctl);
-	if (had_control) {
-		unlink(m->options->control);
-		remove_run_folder(m);
-		remove_sockets(m);
-	}
 	proc_signals_done(&m->signals);
-	sock_list_close(&m->listeners);
+	stop_listening(m);
 	exports_done(&m->exports);
 	reactor_done(&m->reactor);
 }

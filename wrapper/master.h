@@ -9,6 +9,7 @@
 #include "chan.h"
 #include "ctl.h"
 #include "exports.h"
+#include "listen.h"
 #include "options.h"
 #include "proc.h"
 #include "reactor.h"
@@ -20,7 +21,7 @@ struct master {
 	const struct wrapper_options *options;
 	char server[4096]; /* xnbd-server to start */
 	struct exports exports;
-	struct sock_list listeners;
+	struct listeners listeners;
 	struct worker *workers;
 	struct ctl_server ctl;
 	struct addition *additions; /* control.c: add-targets that wait for a probe */
@@ -38,9 +39,9 @@ struct master {
 	bool failed;    /* ends with status 1 */
 };
 
-/* Takes over the listeners of LIST. Everything is ready when it returns 0. */
-int master_init(
-	struct master *m, const struct wrapper_options *o, struct sock_list *list, struct err *err);
+/* Takes over LISTENERS. Everything is ready when it returns 0. */
+int master_init(struct master *m, const struct wrapper_options *o, struct listeners *listeners,
+	struct err *err);
 /* Runs to the end; returns an exit status. */
 int master_run(struct master *m);
 void master_done(struct master *m);

@@ -6,6 +6,7 @@
 #include "negotiator.h"
 
 #include "chan.h"
+#include "clock.h"
 #include "ipc.h"
 #include "lobby.h"
 #include "log.h"
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { HANDSHAKES_MAX = 16384 };
+enum { HANDSHAKES_MAX = 16384, ID_TIME_SHIFT = 22 };
 
 struct known {
 	uint32_t id;
@@ -247,6 +248,9 @@ int negotiator_main(int channel)
 		ret = chan_init(&self.master, &self.reactor, channel, &master_ops);
 	if (ret < 0)
 		return EXIT_FAILURE;
+	/* An answer to a lookup of the negotiator before this one must not meet a client of ours.
+	 */
+	self.lobby.last_id = clock_ms() << ID_TIME_SHIFT;
 	self.lobby.env =
 		(struct neg_env){.find = find_export, .at = export_at, .by_id = export_by_id};
 	log_to_function(log_to_master);

@@ -21,13 +21,19 @@ struct probe {
 	void *arg;
 };
 
-/* In the child; the result is shorter than PIPE_BUF, so one write is whole. */
+/*
+ * In the child; the result is shorter than PIPE_BUF, so one write is whole. A child that hangs for
+ * ever must not keep the master's listeners and clients open.
+ */
 static void look(const char *image, bool readonly, int fd)
 {
 	struct probe_result result = {0};
 	struct err err = {0};
-	int image_fd = export_open(image, &readonly, &result.facts, &err);
+	int image_fd;
 
+	fd = dup2(fd, STDIN_FILENO);
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	image_fd = export_open(image, &readonly, &result.facts, &err);
 	if (image_fd < 0) {
 		result.code = err.code;
 		memcpy(result.text, err.text, sizeof(result.text));

@@ -14,14 +14,19 @@ static int bad_entry(const char *path, const char *name, const char *what, struc
 	return err_set(err, EINVAL, "%s: image '%s': %s", path, name, what);
 }
 
-static int keep_foreign(
-	struct exports *t, const char *path, const char *name, json_t *entry, const char *mode)
+static int keep(struct exports *t, const char *name, json_t *entry)
 {
 	if (!t->foreign)
 		t->foreign = json_object();
+	return json_object_set(t->foreign, name, entry) < 0 ? -ENOMEM : 0;
+}
+
+static int keep_foreign(
+	struct exports *t, const char *path, const char *name, json_t *entry, const char *mode)
+{
 	log_warn("%s: '%s': mode %s is not built yet; the entry is kept, not served", path, name,
 		mode);
-	return json_object_set(t->foreign, name, entry) < 0 ? -ENOMEM : 0;
+	return keep(t, name, entry);
 }
 
 static int load_entry(
@@ -40,9 +45,9 @@ static int load_entry(
 	if (!image || !*image)
 		return bad_entry(path, name, "\"image_path\" is missing", err);
 	if (known) {
-		log_warn("%s: '%s' is also given by %s, which wins", path, name,
+		log_warn("%s: '%s' is also given by %s, which wins; the entry is kept", path, name,
 			exports_source_name(known->source));
-		return 0;
+		return keep(t, name, entry);
 	}
 	if (exports_add(t, name, image, description,
 		    json_is_true(json_object_get(entry, "readonly")), EXPORT_FROM_STATE, NULL,
