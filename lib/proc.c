@@ -48,6 +48,15 @@ static void default_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void null_stdio(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; null >= 0 && i < 3; i++)
+		dup2(null, i);
+	fd_close(&null);
+}
+
 pid_t proc_spawn(char *const argv[], const int *fds, size_t count, bool dies_with_parent)
 {
 	pid_t parent = getpid(), pid;
@@ -60,6 +69,8 @@ pid_t proc_spawn(char *const argv[], const int *fds, size_t count, bool dies_wit
 	if (dies_with_parent && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent))
 		_exit(127);
 	default_signals();
+	if (ready_fd >= 0)
+		null_stdio(); /* a daemon about to be ready: the caller may wait for the end of its pipes */
 	if (place_fds(fds, count) == 0)
 		execvp(argv[0], argv);
 	_exit(127);
@@ -101,14 +112,9 @@ int proc_daemonize(struct err *err)
 
 void proc_ready(void)
 {
-	int null;
-
 	if (ready_fd < 0)
 		return;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; null >= 0 && i < 3; i++)
-		dup2(null, i);
-	fd_close(&null);
+	null_stdio();
 	if (chdir("/") < 0 || write(ready_fd, "1", 1) < 0)
 		fprintf(stderr, "background: %s\n", strerror(errno));
 	fd_close(&ready_fd);
