@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { FIRST_ACTIVATED = 3, KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6 };
+enum { FIRST_ACTIVATED = 3, KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6, UNIX_SEND_BYTES = 2 * 1024 * 1024 };
 
 void sock_list_close(struct sock_list *list)
 {
@@ -226,12 +226,21 @@ bool sock_is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
+/* Room for some long replies, so that sender and receiver need not take turns. */
+static void grow_send_buffer(int fd)
+{
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UNIX_SEND_BYTES) < 0)
+		set_int(fd, SOL_SOCKET, SO_SNDBUF, UNIX_SEND_BYTES);
+}
+
 void sock_prepare(int fd)
 {
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	if (set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
-		return; /* a unix socket: the rest is TCP's too */
+	if (set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0) {
+		grow_send_buffer(fd); /* a unix socket; TCP finds its own sizes */
+		return;
+	}
 	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { LINGER_MS = 1000 };
+enum { LINGER_MS = 1000, SPLICE_MIN = 64 * 1024 };
 
 static void end_of_turn(struct reactor_task *t);
 static void linger_over(struct reactor_timer *t);
@@ -122,6 +122,22 @@ static void launch(struct conn *c, struct request *rq)
 		exec_start(rq);
 }
 
+/* With a pipe for long reads, if there is one, else with a buffer. */
+static struct request *get_slot(struct conn *c, const struct nbd_request *nbd, size_t need)
+{
+	struct lane *l = c->lane;
+	struct request *rq;
+
+	if (nbd->type != NBD_CMD_READ || need < SPLICE_MIN || !l->storage->spliceable)
+		return lane_get_request(l, need);
+	rq = lane_get_request(l, 0);
+	if (rq && !lane_get_pipe(l, rq, nbd->offset, nbd->length)) {
+		lane_put_request(l, rq);
+		rq = lane_get_request(l, need);
+	}
+	return rq;
+}
+
 /* Gives the decoded request a slot and a buffer; false if there is no room now. */
 static bool admit(struct conn *c, const struct nbd_request *nbd)
 {
@@ -134,7 +150,7 @@ static bool admit(struct conn *c, const struct nbd_request *nbd)
 
 	if (!within_limits(c, need ? pool_cost(need) : 0))
 		return false;
-	rq = lane_get_request(c->lane, need);
+	rq = get_slot(c, nbd, need);
 	if (!rq) {
 		lane_wait(c->lane, c);
 		return false;

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sending replies: everything that is ready in as few sendmsg calls as possible. */
+/*
+ * Sending replies: everything that is ready in as few sendmsg calls as possible; data of long
+ * reads by splice from the pipe that holds its pages.
+ *
+ * Spliced pages are sent as they are when they leave, not as they were when read. A client that
+ * overwrites or trims a range while its READ is unanswered may see either state, for any server;
+ * the answer is complete only when the client has received its last byte, so that is all it means
+ * here too. A page cut off the file by truncation stays alive while the pipe or socket holds it.
+ */
 #include "conn.h"
 
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -26,23 +35,28 @@ static int add_reply(struct iovec *iov, struct request *rq, size_t skip, size_t 
 	if (skip < rq->head_len)
 		iov[n++] = (struct iovec){rq->head + skip, rq->head_len - skip};
 	skip -= MIN_OF(skip, rq->head_len);
-	if (skip < rq->data_len)
+	if (!rq->pipe && skip < rq->data_len)
 		iov[n++] = (struct iovec){rq->data + skip, rq->data_len - skip};
 	for (int i = 0; i < n; i++)
 		*total += iov[i].iov_len;
 	return n;
 }
 
-static int gather(const struct conn *c, struct iovec *iov, size_t *ret_total)
+/* Up to and including the head of the first reply whose data is in a pipe. */
+static int gather(const struct conn *c, struct iovec *iov, size_t *ret_total, bool *ret_more)
 {
 	size_t skip = c->out_sent;
 	int n = 0;
 
 	*ret_total = 0;
+	*ret_more = false;
 	for (struct request *rq = c->out; rq && n + 2 <= IOV_COUNT && *ret_total < SEND_BYTES;
 		rq = rq->next) {
 		n += add_reply(iov + n, rq, skip, ret_total);
 		skip = 0;
+		*ret_more = rq->pipe && rq->data_len > 0;
+		if (*ret_more)
+			break;
 	}
 	return n;
 }
@@ -74,25 +88,45 @@ static void advance(struct conn *c, size_t n)
 		conn_release(c, rq);
 	}
 	c->out_sent = n;
+	c->progress_at = c->lane->reactor.now;
+}
+
+/* Is the first reply's data in a pipe, with the head already sent? */
+static bool at_pipe(const struct conn *c)
+{
+	return c->out->pipe && c->out->data_len > 0 && c->out_sent >= c->out->head_len;
+}
+
+static ssize_t send_pipe(struct conn *c)
+{
+	struct request *rq = c->out;
+	size_t left = rq->head_len + rq->data_len - c->out_sent;
+
+	return splice(rq->pipe->fds[0], NULL, c->fd, NULL, left,
+		SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (rq->next ? SPLICE_F_MORE : 0));
+}
+
+static ssize_t send_copied(struct conn *c)
+{
+	struct iovec iov[IOV_COUNT];
+	struct msghdr msg = {.msg_iov = iov};
+	size_t total;
+	bool more;
+
+	msg.msg_iovlen = (size_t)gather(c, iov, &total, &more);
+	return sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
 }
 
 int conn_send(struct conn *c)
 {
-	struct iovec iov[IOV_COUNT];
-
 	while (c->out) {
-		size_t total;
-		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)gather(c, iov, &total)};
-		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -1;
-		c->progress_at = c->lane->reactor.now;
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN ? 0 : -1;
 		advance(c, (size_t)n);
-		if ((size_t)n < total)
-			return 0;
 	}
 	return 1;
 }

@@ -3,7 +3,30 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	PAGE = 4096,
+	SYS_cachestat_ = 451 /* the same on all architectures; newer than our headers */
+};
+
+ssize_t engine_move(const struct io *io)
+{
+	struct iovec iov = {.iov_base = io->buf + io->moved, .iov_len = io->len - io->moved};
+	off_t at = (off_t)(io->offset + io->moved);
+	ssize_t n;
+
+	if (io->op == IO_READ)
+		n = preadv2(io->fd, &iov, 1, at, 0);
+	else if (io->op == IO_WRITE)
+		n = pwritev2(io->fd, &iov, 1, at, io->flags & IO_DSYNC ? RWF_DSYNC : 0);
+	else
+		n = splice(io->fd, &at, io->pipe, NULL, iov.iov_len, 0);
+	return n < 0 ? -errno : n;
+}
 
 /*
  * One attempt without waiting. Whatever it did not move is left to the backend: "would wait",
@@ -24,6 +47,34 @@ static bool try_inline(struct io *io)
 	return engine_account(io, n < 0 ? -errno : n);
 }
 
+/* cachestat(2), Linux 6.5. Older kernels: never known to be in memory, so a thread does the work.
+ */
+static bool is_cached(const struct io *io)
+{
+	struct {
+		uint64_t offset, length;
+	} range = {io->offset, io->len};
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} found;
+	uint64_t first = io->offset / PAGE, last = (io->offset + io->len - 1) / PAGE;
+
+	if (io->flags & IO_MEMORY)
+		return true;
+	return syscall(SYS_cachestat_, io->fd, &range, &found, 0) == 0 &&
+		found.cached >= last - first + 1;
+}
+
+/* By reference, so even a megabyte costs little time. */
+static bool try_splice(struct io *io)
+{
+	if (!is_cached(io))
+		return false;
+	while (!engine_account(io, engine_move(io)))
+		;
+	return true;
+}
+
 bool engine_account(struct io *io, ssize_t returned)
 {
 	if (returned == -EINTR || returned == -EAGAIN)
@@ -38,20 +89,28 @@ bool engine_account(struct io *io, ssize_t returned)
 	return io->moved == io->len;
 }
 
-static bool may_inline(const struct io *io)
+static bool may_copy_inline(const struct io *io)
 {
-	return io->op != IO_CALL && (io->flags & (IO_INLINE | IO_MEMORY)) &&
+	return (io->op == IO_READ || io->op == IO_WRITE) && (io->flags & (IO_INLINE | IO_MEMORY)) &&
 		!(io->flags & IO_DSYNC) && io->len <= IO_INLINE_MAX;
+}
+
+/* Does what can be done at once; true if that was all of it. */
+static bool try_now(struct io *io)
+{
+	io->moved = 0;
+	io->result = 0;
+	if (may_copy_inline(io))
+		return try_inline(io);
+	return io->op == IO_SPLICE && try_splice(io);
 }
 
 bool engine_submit(struct engine *e, struct io *io)
 {
 	io->engine = e;
-	io->moved = 0;
-	io->result = 0;
-	if (may_inline(io) && try_inline(io))
+	if (try_now(io))
 		return true;
-	if (io->op == IO_CALL)
+	if (io->op == IO_CALL || io->op == IO_SPLICE)
 		io_threads_queue(e->threads, e, io);
 	else
 		e->ops->queue(e, io);

@@ -16,7 +16,12 @@
 #include "err.h"
 #include "reactor.h"
 
-enum io_op { IO_READ, IO_WRITE, IO_CALL };
+enum io_op {
+	IO_READ,
+	IO_WRITE,
+	IO_SPLICE, /* file to pipe by reference; `pipe` must have room for all of it */
+	IO_CALL,
+};
 
 enum {
 	IO_DSYNC = 1 << 0,  /* the write is durable when done (RWF_DSYNC) */
@@ -32,6 +37,7 @@ struct io {
 	unsigned flags;
 	int fd;
 	uint8_t *buf;
+	int pipe;        /* IO_SPLICE: its write end */
 	size_t len;      /* bytes to move */
 	uint64_t offset; /* in the file */
 	/* IO_CALL: runs in a thread of the pool and may block; returns 0 or -errno. */
@@ -50,7 +56,7 @@ struct io_threads;
 
 struct engine_ops {
 	const char *name;
-	void (*queue)(struct engine *e, struct io *io); /* read or write; cannot fail */
+	void (*queue)(struct engine *e, struct io *io); /* IO_READ or IO_WRITE; cannot fail */
 	void (*close)(struct engine *e);
 };
 
@@ -76,6 +82,9 @@ bool engine_submit(struct engine *e, struct io *io);
  * io is over (io->result set), false if the rest must be queued again.
  */
 bool engine_account(struct io *io, ssize_t returned);
+
+/* One blocking attempt at the rest of IO; returns bytes or -errno. */
+ssize_t engine_move(const struct io *io);
 
 /* engine_uring.c; -errno if io_uring is not to be had. */
 int engine_uring_open(struct engine *e);

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/uio.h>
 #include <time.h>
 
 enum { IDLE_S = 10, STACK_BYTES = 256 * 1024 };
@@ -44,26 +43,13 @@ struct io_threads *io_threads_new(unsigned max)
 	return t;
 }
 
-static ssize_t move_once(const struct io *io)
-{
-	struct iovec iov = {.iov_base = io->buf + io->moved, .iov_len = io->len - io->moved};
-	off_t at = (off_t)(io->offset + io->moved);
-	ssize_t n;
-
-	if (io->op == IO_READ)
-		n = preadv2(io->fd, &iov, 1, at, 0);
-	else
-		n = pwritev2(io->fd, &iov, 1, at, io->flags & IO_DSYNC ? RWF_DSYNC : 0);
-	return n < 0 ? -errno : n;
-}
-
 static void run_io(struct io *io)
 {
 	if (io->op == IO_CALL) {
 		io->result = io->call(io);
 		return;
 	}
-	while (!engine_account(io, move_once(io)))
+	while (!engine_account(io, engine_move(io)))
 		;
 }
 

@@ -195,9 +195,31 @@ static void start_call(struct request *rq)
 	engine_submit(&rq->conn->lane->engine, io);
 }
 
+/* The whole range by reference; the reply's header leaves only when that has succeeded. */
+static void start_splice(struct request *rq)
+{
+	struct storage *st = storage_of(rq);
+	struct io *io = &rq->ios[0];
+	struct piece piece;
+
+	st->ops->map(st, false, rq->nbd.offset, rq->nbd.length, &piece, 1);
+	*io = (struct io){.op = IO_SPLICE,
+		.flags = piece.io_flags,
+		.fd = piece.fd,
+		.pipe = rq->pipe->fds[1],
+		.len = (size_t)piece.length,
+		.offset = piece.offset,
+		.done = call_done,
+		.owner = rq};
+	if (engine_submit(&rq->conn->lane->engine, io))
+		call_done(io);
+}
+
 static void start_ready(struct request *rq)
 {
-	if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
+	if (rq->pipe)
+		start_splice(rq);
+	else if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
 		step(rq);
 	else
 		start_call(rq);

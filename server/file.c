@@ -4,7 +4,9 @@
  * positioned calls on it. Buffered I/O, so every byte offset works whatever the sector size is.
  *
  * A failed fdatasync is remembered: the kernel reports a lost write once and then forgets it, but
- * a client must not be told by a later FLUSH that its data is safe.
+ * a client must not be told by a later FLUSH that its data is safe. It reports it once to each open
+ * file, so flushing has an open file of its own: a failed FUA write (RWF_DSYNC) on the other one
+ * does not swallow the news.
  */
 #include "storage.h"
 
@@ -18,6 +20,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -28,6 +31,7 @@ enum { ZERO_CHUNK = 1024 * 1024, ADVISE_MAX = 64 * 1024 * 1024 };
 struct file {
 	struct storage storage;
 	int fd;
+	int flush_fd; /* the same file opened again, or `fd` if that was not possible */
 	bool block_device;
 	unsigned unit; /* device: logical sector, else 1; alignment of fallocate and BLKDISCARD */
 	unsigned read_flags; /* IO_INLINE or IO_MEMORY, see engine.h */
@@ -142,7 +146,7 @@ static int file_flush(struct storage *st)
 	if (f->lost)
 		return -f->lost;
 	do
-		ret = fdatasync(f->fd) < 0 ? -errno : 0;
+		ret = fdatasync(f->flush_fd) < 0 ? -errno : 0;
 	while (ret == -EINTR);
 	if (ret < 0)
 		atomic_compare_exchange_strong(&f->lost, &none, -ret);
@@ -204,6 +208,8 @@ static void file_close(struct storage *st)
 {
 	struct file *f = file_of(st);
 
+	if (f->flush_fd != f->fd)
+		close(f->flush_fd);
 	close(f->fd);
 	free(f);
 }
@@ -240,6 +246,16 @@ static void find_flags(struct file *f)
 		f->read_flags = f->write_flags = IO_INLINE;
 }
 
+static int open_again(int fd)
+{
+	char path[40];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_CLOEXEC);
+	return again < 0 ? fd : again;
+}
+
 static int find_kind(struct file *f)
 {
 	struct stat st;
@@ -265,13 +281,16 @@ struct storage *file_open(const char *path, bool readonly, struct err *err)
 		return NULL;
 	}
 	f->storage.ops = &file_ops;
+	f->storage.spliceable = true;
 	f->fd = export_open(path, &readonly, &f->storage.facts, err);
 	if (f->fd >= 0)
 		ret = find_kind(f);
 	if (ret < 0)
 		err_sys(err, -ret, "%s", path);
-	if (f->fd >= 0 && ret == 0)
+	if (f->fd >= 0 && ret == 0) {
+		f->flush_fd = open_again(f->fd);
 		return &f->storage;
+	}
 	if (f->fd >= 0)
 		close(f->fd);
 	free(f);

@@ -11,8 +11,10 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 enum { SLAB_SLOTS = 64, STALL_MS = 10 * 1000, RELIEF_MS = 1000, IDLE_MS = 2000 };
 
@@ -33,6 +35,72 @@ static void add_slab(struct lane *l)
 		slab->slots[i].next = l->free_slots;
 		l->free_slots = &slab->slots[i];
 	}
+}
+
+static struct pipe *new_pipe(struct lane *l)
+{
+	struct pipe *p = calloc(1, sizeof(*p));
+	int bytes;
+
+	if (!p || pipe2(p->fds, O_CLOEXEC) < 0) {
+		free(p);
+		return NULL;
+	}
+	bytes = fcntl(p->fds[1], F_SETPIPE_SZ, LANE_PIPE_BYTES);
+	if (bytes < 0)
+		bytes = fcntl(p->fds[1], F_GETPIPE_SZ);
+	p->pages = (size_t)MAX_OF(bytes, 0) / POOL_PAGE;
+	l->pipes++;
+	return p;
+}
+
+static void free_pipe(struct lane *l, struct pipe *p)
+{
+	close(p->fds[0]);
+	close(p->fds[1]);
+	free(p);
+	l->pipes--;
+}
+
+bool lane_get_pipe(struct lane *l, struct request *rq, uint64_t offset, uint64_t length)
+{
+	uint64_t pages = (offset + length - 1) / POOL_PAGE - offset / POOL_PAGE + 1;
+	struct pipe *p = l->free_pipes;
+
+	if (p)
+		l->free_pipes = p->next;
+	else if (l->pipes < LANE_PIPES_MAX)
+		p = new_pipe(l);
+	if (p && pages > p->pages) {
+		p->next = l->free_pipes;
+		l->free_pipes = p;
+		p = NULL;
+	}
+	rq->pipe = p;
+	return p;
+}
+
+static void free_pipes(struct lane *l)
+{
+	while (l->free_pipes) {
+		struct pipe *p = l->free_pipes;
+
+		l->free_pipes = p->next;
+		free_pipe(l, p);
+	}
+}
+
+/* One whose reply was not sent to its end still holds pages. */
+static void put_pipe(struct lane *l, struct pipe *p)
+{
+	int left = 0;
+
+	if (ioctl(p->fds[0], FIONREAD, &left) < 0 || left > 0) {
+		free_pipe(l, p);
+		return;
+	}
+	p->next = l->free_pipes;
+	l->free_pipes = p;
 }
 
 struct request *lane_get_request(struct lane *l, size_t len)
@@ -60,6 +128,8 @@ void lane_put_request(struct lane *l, struct request *rq)
 {
 	if (rq->data)
 		pool_put(&l->pool, rq->data);
+	if (rq->pipe)
+		put_pipe(l, rq->pipe);
 	rq->next = l->free_slots;
 	l->free_slots = rq;
 	if (l->waiting)
@@ -128,6 +198,7 @@ static void check_idle(struct reactor_timer *t)
 
 	if (l->activity == l->activity_seen && l->pool.used == 0) {
 		pool_trim(&l->pool);
+		free_pipes(l);
 		return;
 	}
 	l->activity_seen = l->activity;
@@ -231,6 +302,7 @@ void lane_done(struct lane *l)
 		pthread_join(l->thread, NULL);
 	}
 	engine_close(&l->engine);
+	free_pipes(l);
 	pool_done(&l->pool);
 	free(l->rx);
 	while (l->slabs) {

@@ -33,6 +33,15 @@ struct lane_stats {
 
 struct slot_slab;
 
+/* Carries page references from a file to a socket. Empty when free. */
+struct pipe {
+	struct pipe *next;
+	int fds[2];   /* read end, write end */
+	size_t pages; /* room */
+};
+
+enum { LANE_PIPES_MAX = 32, LANE_PIPE_BYTES = 1024 * 1024 };
+
 struct lane {
 	struct reactor reactor;
 	pthread_t thread;
@@ -43,6 +52,8 @@ struct lane {
 	struct lane_stats stats;
 	uint8_t *rx; /* LANE_RX_BYTES, what was just received; empty between events */
 	struct request *free_slots;
+	struct pipe *free_pipes;
+	unsigned pipes;
 	struct slot_slab *slabs;
 	struct conn *conns;
 	struct conn *waiting, **waiting_last; /* for a slot or a buffer, oldest first */
@@ -74,6 +85,8 @@ void lane_kill(struct lane *l);
 /* In the lane's thread. A slot, zeroed but for its ios, and a buffer of LEN bytes (0: none). */
 struct request *lane_get_request(struct lane *l, size_t len);
 void lane_put_request(struct lane *l, struct request *rq);
+/* Gives RQ a pipe with room for [offset, offset + length) of a file; false: use a buffer. */
+bool lane_get_pipe(struct lane *l, struct request *rq, uint64_t offset, uint64_t length);
 /* C waits until a slot or buffer is put back. */
 void lane_wait(struct lane *l, struct conn *c);
 void lane_unwait(struct lane *l, struct conn *c);

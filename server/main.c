@@ -75,13 +75,10 @@ static int add_socket(struct worker *w, int fd)
 	return lobby_admit(&w->lobby, fd);
 }
 
-static int take_clients(
-	struct worker *w, const struct server_options *o, struct sock_list *list, struct err *err)
+static int take_clients(struct worker *w, struct sock_list *list, struct err *err)
 {
 	int ret = 0;
 
-	if (o->oldstyle)
-		w->lobby.oldstyle = &w->storage->facts;
 	for (size_t i = 0; ret == 0 && i < list->count; i++)
 		ret = add_socket(w, list->fds[i]);
 	return ret < 0 ? err_sys(err, -ret, "client socket") : 0;
@@ -167,9 +164,11 @@ static int set_up(
 		ret = worker_init(&worker, &config, st, err);
 	if (ret == 0)
 		ret = open_control(&worker, o, err);
+	if (ret == 0 && o->oldstyle)
+		worker.lobby.oldstyle = &worker.storage->facts;
 	if (ret == 0)
 		ret = given ? take_given_client(&worker, o, err)
-			    : take_clients(&worker, o, &l->sockets, err);
+			    : take_clients(&worker, &l->sockets, err);
 	return ret;
 }
 

@@ -25,14 +25,15 @@ struct conn;
 struct request {
 	struct nbd_request nbd;
 	struct conn *conn;
-	uint8_t *data;    /* pool buffer or NULL: payload, read data, extents */
-	size_t data_cost; /* bytes of memory behind `data` */
-	size_t filled;    /* payload bytes received so far */
-	uint64_t pos;     /* read/write: bytes of the range handed to ios so far */
-	unsigned running; /* ios in flight */
-	int error;        /* errno of the first failure, 0 = none */
-	const char *text; /* why, for people; static, may be NULL */
-	int extents;      /* BLOCK_STATUS: number found */
+	uint8_t *data;     /* pool buffer or NULL: payload, read data, extents */
+	size_t data_cost;  /* bytes of memory behind `data` */
+	struct pipe *pipe; /* instead of `data`: the read data by reference */
+	size_t filled;     /* payload bytes received so far */
+	uint64_t pos;      /* read/write: bytes of the range handed to ios so far */
+	unsigned running;  /* ios in flight */
+	int error;         /* errno of the first failure, 0 = none */
+	const char *text;  /* why, for people; static, may be NULL */
+	int extents;       /* BLOCK_STATUS: number found */
 	struct io ios[REQUEST_PIECES];
 	/* the reply */
 	uint8_t head[NBD_REPLY_HEADER_MAX + 6 + REQUEST_TEXT_MAX];

@@ -75,6 +75,7 @@ struct storage_ops {
 struct storage {
 	const struct storage_ops *ops;
 	struct export_facts facts;
+	bool spliceable; /* map() always gives one piece of DATA: long reads go by splice(2) */
 };
 
 /* file.c: a regular file or block device, opened by export_open(). NULL with ERR filled. */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of xnbd-server: what is accepted, and every combination that is refused. */
+#include "options.h"
+#include "util.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ARGS_MAX = 40 };
+
+/* Splits LINE at blanks, parses and checks it. 0 or -errno of the first refusal. */
+static int parse(const char *line, struct server_options *o, struct err *err)
+{
+	static char name[] = "xnbd-server", copy[512];
+	char *argv[ARGS_MAX] = {name}, *save = NULL;
+	int argc = 1, rest, ret;
+
+	strcpy(copy, line);
+	for (char *p = strtok_r(copy, " ", &save); p; p = strtok_r(NULL, " ", &save))
+		argv[argc++] = p;
+	server_options_default(o);
+	*err = (struct err){0};
+	ret = opt_parse(&server_option_set, argc, argv, o, &rest, err);
+	return ret < 0 ? ret : server_options_check(o, argc - rest, err);
+}
+
+static const char *const accepted[] = {
+	"--target img",
+	"img --target",
+	"-t img",
+	"--targ img", /* unambiguous abbreviations, as the original had */
+	"--target --daemon img",
+	"--target -- -img",
+	"--target --inetd img",
+	"--target --inetd --oldstyle img",
+	"--target --connected-fd 5 img",
+	"--target --connected-fd 5 --negotiated simple img",
+	"--target --socket a --socket b --laddr ::1 --lport 1 img",
+	"--target --control c img",
+	"--target --control-fd 3 img",
+	"--target --control-fd 3 --connected-fd 4 img",
+	"--target --engine threads --threads 64 img",
+	"--target --engine io_uring -Q 1 -B 1 img",
+	"--target --export-name= img",
+};
+
+static void test_accepted(void **state)
+{
+	struct server_options o;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(accepted); i++) {
+		if (parse(accepted[i], &o, &err) != 0)
+			fail_msg("%s: %s", accepted[i], err.text);
+	}
+}
+
+static const struct {
+	const char *line, *says;
+} refused[] = {
+	{"", "--target IMAGE"},
+	{"img", "--target IMAGE"},
+	{"--target", "one image or device, 0 given"},
+	{"--target a b", "2 given"},
+	{"--cow-target img", "not built yet"},
+	{"--proxy h p c b s", "not built yet"},
+	{"--nonsense --target img", "unknown or ambiguous"},
+	{"--l 1 --target img", "unknown or ambiguous"},
+	{"-Z --target img", "-Z: unknown"},
+	{"--target img --lport", "argument is missing"},
+	{"--target img -l", "argument is missing"},
+	{"--target=yes img", "takes no argument"},
+	{"--target --lport 0 img", "from 1 to 65535"},
+	{"--target --lport 65536 img", "from 1 to 65535"},
+	{"--target --lport -1 img", "from 1 to 65535"},
+	{"--target --lport 10x img", "from 1 to 65535"},
+	{"--target --lport 99999999999999999999 img", "from 1 to 65535"},
+	{"--target --threads 0 img", "from 1 to 64"},
+	{"--target --threads 65 img", "from 1 to 64"},
+	{"--target --max-queue-size 4097 img", "from 0 to 4096"},
+	{"--target --max-buf-size 5Q img", "size"},
+	{"--target --max-buf-size 2T img", "size"},
+	{"--target --engine aio img", "auto, io_uring or threads"},
+	{"--target --inetd --connected-fd 3 img", "--inetd excludes"},
+	{"--target --inetd --daemonize img", "--inetd excludes"},
+	{"--target --connected-fd 3 --daemonize img", "--connected-fd excludes"},
+	{"--target --inetd --socket s img", "exclude --laddr and --socket"},
+	{"--target --inetd --laddr ::1 img", "exclude --laddr and --socket"},
+	{"--target --connected-fd 3 --socket s img", "exclude --laddr and --socket"},
+	{"--target --connected-fd 3 --laddr ::1 img", "exclude --laddr and --socket"},
+	{"--target --negotiated simple img", "needs --connected-fd"},
+	{"--target --inetd --negotiated simple img", "needs --connected-fd"},
+	{"--target --oldstyle --connected-fd 3 img", "already done"},
+	{"--target --control c --control-fd 3 img", "excludes --control-fd"},
+	{"--target --export-name \xff\xfe img", "UTF-8"},
+};
+
+static void test_refused(void **state)
+{
+	struct server_options o;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		int ret = parse(refused[i].line, &o, &err);
+
+		if (ret >= 0 || !strstr(err.text, refused[i].says) || strchr(err.text, '\n'))
+			fail_msg("'%s': %d '%s'", refused[i].line, ret, err.text);
+	}
+}
+
+static void test_defaults(void **state)
+{
+	struct server_options o;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("--target img", &o, &err), 0);
+	assert_int_equal(o.mode, MODE_TARGET);
+	assert_int_equal(o.lport, 8520);
+	assert_true(o.connected_fd == UINT64_MAX && o.control_fd == UINT64_MAX);
+	assert_string_equal(o.export_name, "");
+	assert_string_equal(o.engine, "auto");
+	assert_false(o.daemonize || o.readonly || o.inetd || o.syslog || o.oldstyle);
+	assert_null(o.control);
+	assert_int_equal(o.laddr.count + o.sockets.count, 0);
+}
+
+static void test_values(void **state)
+{
+	struct server_options o;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("-t -l 9 -a ::1 -a 127.0.0.1 -u s -d -r -L log -S -O -n nm -C ctl "
+			       "img",
+				 &o, &err),
+		0);
+	assert_int_equal(o.lport, 9);
+	assert_int_equal(o.laddr.count, 2);
+	assert_string_equal(o.laddr.items[1], "127.0.0.1");
+	assert_string_equal(o.sockets.items[0], "s");
+	assert_true(o.daemonize && o.readonly && o.syslog && o.oldstyle);
+	assert_string_equal(o.logpath, "log");
+	assert_string_equal(o.export_name, "nm");
+	assert_string_equal(o.control, "ctl");
+	assert_int_equal(parse("-t -T 3 -e threads -Q 7 -B 2M img", &o, &err), 0);
+	assert_int_equal(o.threads, 3);
+	assert_int_equal(o.max_queue_size, 7);
+	assert_int_equal(o.max_buf_size, 2 << 20);
+}
+
+/* The parser has no letter twice, and --help has a line for each option people use. */
+static void test_table(void **state)
+{
+	const struct opt_set *set = &server_option_set;
+
+	(void)state;
+	for (size_t i = 0; i < set->count; i++) {
+		for (size_t k = i + 1; k < set->count; k++) {
+			assert_string_not_equal(set->rows[i].name, set->rows[k].name);
+			if (set->rows[i].letter)
+				assert_int_not_equal(set->rows[i].letter, set->rows[k].letter);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
