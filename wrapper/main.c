@@ -97,7 +97,7 @@ static int serve(const struct wrapper_options *o)
 
 int main(int argc, char **argv)
 {
-	struct wrapper_options o;
+	static struct wrapper_options o; /* owns the absolute paths */
 	struct err err = {0};
 	int rest;
 

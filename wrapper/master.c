@@ -126,7 +126,8 @@ static void hang_up(struct master *m)
 {
 	log_reopen();
 	for (struct worker *w = m->workers; w; w = w->next) {
-		if (w->pid > 0 && m->options->logpath)
+		/* One that is starting may not listen for it yet, and would die. */
+		if (w->pid > 0 && w->state != WORKER_STARTING && m->options->logpath)
 			kill(w->pid, SIGHUP);
 	}
 	log_info("log files opened anew; reloading the configuration is not built yet");

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 struct probe {
@@ -23,7 +24,7 @@ struct probe {
 
 /*
  * In the child; the result is shorter than PIPE_BUF, so one write is whole. A child that hangs for
- * ever must not keep the master's listeners and clients open.
+ * ever must not keep the master's listeners and clients open, nor outlive it.
  */
 static void look(const char *image, bool readonly, int fd)
 {
@@ -31,6 +32,7 @@ static void look(const char *image, bool readonly, int fd)
 	struct err err = {0};
 	int image_fd;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd = dup2(fd, STDIN_FILENO);
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	image_fd = export_open(image, &readonly, &result.facts, &err);

@@ -279,14 +279,15 @@ class SystemCalls(Storage):
         """What the server called during act(client), as lines of strace."""
         self.require('strace', root=True)
         out = self.path('strace')
-        prefix = ('strace', '-f', '-o', out, '-e', 'trace=pwritev2,fdatasync,sendmsg')
+        prefix = ('strace', '-D', '-f', '-o', out, '-e', 'trace=pwritev2,fdatasync,sendmsg')
         self.file = self.image(SIZE)
         self.server = self.serve(self.file, '--engine=threads', prefix=prefix, env={
             'ASAN_OPTIONS': 'detect_leaks=0'})
         c = self.client('simple')
         act(c)
         c.disconnect()
-        self.server.stop(seconds=30)
+        self.server.stop()
+        xtest.wait_for(lambda: '+++ exited' in xtest.text_of(out), 'strace')
         return xtest.text_of(out).splitlines()
 
     @staticmethod

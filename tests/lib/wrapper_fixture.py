@@ -40,8 +40,10 @@ def config_text(exports):
 
 def stat_fields(pid):
     """/proc/PID/stat behind the name: state, parent, ... or None if there is no such process."""
-    text = xtest.text_of(f'/proc/{pid}/stat')
-    return text.rpartition(')')[2].split() if text else None
+    try:
+        return xtest.text_of(f'/proc/{pid}/stat').rpartition(')')[2].split() or None
+    except ProcessLookupError:
+        return None
 
 
 def is_running(pid):

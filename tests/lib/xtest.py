@@ -271,6 +271,7 @@ class Case(unittest.TestCase):
         """A loop device over a file. It goes away with its last user, even if we are killed."""
         self.require('losetup', root=True)
         dev = self.run_cmd('losetup', '--find', '--show', '--sector-size', str(sector), path).strip()
+        self.run_cmd('blockdev', '--setrw', dev)  # a device remembers --setro of its former user
         hold = os.open(dev, os.O_RDONLY)
         self.addCleanup(os.close, hold)
         self.run_cmd('losetup', '--detach', dev)
