@@ -6,6 +6,7 @@
 #include "ctl.h"
 
 #include "sock.h"
+#include "str.h"
 #include "util.h"
 
 #include <errno.h>
@@ -113,9 +114,13 @@ int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
 	return 0;
 }
 
+/* A text that was cut may end inside a character, and names are bytes: JSON takes neither. */
 int ctl_send_error(struct ctl_conn *c, const char *text)
 {
-	return ctl_send(c, json_pack("{s:b, s:s}", "ok", 0, "error", text), -1);
+	char line[2 * ERR_TEXT_MAX];
+
+	str_printable(line, sizeof(line), text, strlen(text));
+	return ctl_send(c, json_pack("{s:b, s:s}", "ok", 0, "error", line), -1);
 }
 
 json_t *ctl_ok(void)

@@ -25,8 +25,8 @@ int export_check_name(const char *name, size_t len, struct err *err)
 	if (memchr(name, 0, len))
 		return err_set(err, EINVAL, "export name contains a zero byte");
 	if (!str_is_utf8(name, len))
-		return err_set(
-			err, EINVAL, "export name '%.*s' is not valid UTF-8", (int)len, name);
+		return err_set(err, EINVAL, "export name '%.*s' is not valid UTF-8",
+			(int)MIN_OF(len, (size_t)100), name);
 	return 0;
 }
 

@@ -70,7 +70,8 @@ pid_t proc_spawn(char *const argv[], const int *fds, size_t count, bool dies_wit
 		_exit(127);
 	default_signals();
 	if (ready_fd >= 0)
-		null_stdio(); /* a daemon about to be ready: the caller may wait for the end of its pipes */
+		null_stdio(); /* a daemon about to be ready: the caller may wait for the end of its
+				 pipes */
 	if (place_fds(fds, count) == 0)
 		execvp(argv[0], argv);
 	_exit(127);

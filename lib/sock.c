@@ -18,7 +18,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { FIRST_ACTIVATED = 3, KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6, UNIX_SEND_BYTES = 2 * 1024 * 1024 };
+enum {
+	FIRST_ACTIVATED = 3,
+	KEEP_IDLE_S = 60,
+	KEEP_INTERVAL_S = 10,
+	KEEP_COUNT = 6,
+	UNIX_SEND_BYTES = 2 * 1024 * 1024
+};
 
 void sock_list_close(struct sock_list *list)
 {

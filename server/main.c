@@ -147,29 +147,53 @@ static void settle_paths(struct server_options *o)
 	}
 }
 
-static int set_up(
-	const struct server_options *o, const char *image, struct listeners *l, struct err *err)
+/* What must be done before the last fork; the worker's threads and rings come after it. */
+static int set_up_outside(const struct server_options *o, const struct worker_config *config,
+	struct listeners *l, struct err *err)
 {
 	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, 0600};
-	struct worker_config config = config_of(o, image);
-	bool given = o->inetd || o->connected_fd != UINT64_MAX;
-	struct storage *st = file_open(image, o->readonly, err);
-	int ret = st ? 0 : -1;
+	int ret = 0;
 
-	if (ret == 0 && !given && !config.of_master)
+	if (!config->one_client && !config->of_master)
 		ret = listen_open(&wish, l, err);
 	if (ret == 0 && o->daemonize)
 		ret = proc_daemonize(err);
-	if (ret == 0)
-		ret = worker_init(&worker, &config, st, err);
+	return ret;
+}
+
+/* Takes ST. */
+static int set_up_worker(const struct server_options *o, const struct worker_config *config,
+	struct storage *st, struct listeners *l, struct err *err)
+{
+	int ret = worker_init(&worker, config, st, err);
+
 	if (ret == 0)
 		ret = open_control(&worker, o, err);
 	if (ret == 0 && o->oldstyle)
 		worker.lobby.oldstyle = &worker.storage->facts;
 	if (ret == 0)
-		ret = given ? take_given_client(&worker, o, err)
-			    : take_clients(&worker, &l->sockets, err);
+		ret = config->one_client ? take_given_client(&worker, o, err)
+					 : take_clients(&worker, &l->sockets, err);
+	if (ret < 0)
+		worker_done(&worker);
 	return ret;
+}
+
+static int set_up(
+	const struct server_options *o, const char *image, struct listeners *l, struct err *err)
+{
+	struct worker_config config = config_of(o, image);
+	struct storage *st = file_open(image, o->readonly, err);
+	int ret;
+
+	if (!st)
+		return -1;
+	ret = set_up_outside(o, &config, l, err);
+	if (ret < 0) {
+		st->ops->close(st);
+		return ret;
+	}
+	return set_up_worker(o, &config, st, l, err);
 }
 
 static void announce(const struct server_options *o, const char *image)
@@ -203,7 +227,7 @@ static int serve(const struct server_options *o, const char *image)
 
 int main(int argc, char **argv)
 {
-	struct server_options o;
+	static struct server_options o; /* owns the absolute paths */
 	struct err err = {0};
 	int rest, ret;
 

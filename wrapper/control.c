@@ -196,7 +196,7 @@ static void do_add(struct master *m, struct ctl_conn *c, json_t *msg)
 		return;
 	}
 	a = malloc(sizeof(*a));
-	if (!a || !probe_start(&m->reactor, file, readonly, probed, a)) {
+	if (!a || !probe_start(&m->probes, file, readonly, probed, a)) {
 		free(a);
 		ctl_send_error(c, "add-target: out of memory or processes");
 		return;

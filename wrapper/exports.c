@@ -41,9 +41,9 @@ static int check(
 		return err_set(err, EINVAL, "an export name must not be empty");
 	if (description && export_check_name(description, strlen(description), NULL) < 0)
 		return err_set(err, EINVAL,
-			"export '%s': description: at most 4096 bytes of valid UTF-8", name);
+			"export '%.100s': description: at most 4096 bytes of valid UTF-8", name);
 	if (exports_by_name(t, name) || (t->foreign && json_object_get(t->foreign, name)))
-		return err_set(err, EEXIST, "export '%s': the name is already in use", name);
+		return err_set(err, EEXIST, "export '%.100s': the name is already in use", name);
 	return 0;
 }
 

@@ -121,7 +121,7 @@ static void ask_probe(struct master *m, uint64_t client, const struct export_ent
 
 	if (q) {
 		*q = (struct question){m, client};
-		if (probe_start(&m->reactor, e->image, master_readonly(m, e), probe_answer, q))
+		if (probe_start(&m->probes, e->image, master_readonly(m, e), probe_answer, q))
 			return;
 	}
 	free(q);

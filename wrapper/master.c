@@ -254,6 +254,7 @@ static int init_loop(struct master *m, struct err *err)
 	if (ret == 0)
 		ret = proc_signals_init(&m->signals, &m->reactor, signals, on_signal);
 	m->began = m->reactor.now;
+	m->probes.reactor = &m->reactor;
 	return ret < 0 ? err_sys(err, -ret, "start") : 0;
 }
 
@@ -305,6 +306,7 @@ static void remove_run_folder(const struct master *m)
 
 void master_done(struct master *m)
 {
+	probe_end_all(&m->probes);
 	while (m->workers)
 		worker_forget(m->workers);
 	/* While it still listens: a successor that found it dead would lose its own files here. */

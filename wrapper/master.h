@@ -24,6 +24,7 @@ struct master {
 	struct listeners listeners;
 	struct worker *workers;
 	struct ctl_server ctl;
+	struct probe_list probes;
 	struct addition *additions; /* control.c: add-targets that wait for a probe */
 	struct proc_signals signals;
 	/* the negotiator: link.c */

@@ -13,7 +13,8 @@
 #include <sys/syscall.h>
 
 struct probe {
-	struct reactor *reactor;
+	struct probe_list *list;
+	struct probe *next, **link;
 	struct reactor_watch watch;
 	struct reactor_timer deadline;
 	int fd;
@@ -43,10 +44,22 @@ static void look(const char *image, bool readonly, int fd)
 	_exit(write(fd, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 1);
 }
 
+static void add_to(struct probe_list *list, struct probe *p)
+{
+	p->next = list->first;
+	p->link = &list->first;
+	if (p->next)
+		p->next->link = &p->next;
+	list->first = p;
+}
+
 void probe_cancel(struct probe *p)
 {
-	reactor_remove(p->reactor, &p->watch);
-	reactor_timer_cancel(p->reactor, &p->deadline);
+	*p->link = p->next;
+	if (p->next)
+		p->next->link = p->link;
+	reactor_remove(p->list->reactor, &p->watch);
+	reactor_timer_cancel(p->list->reactor, &p->deadline);
 	fd_close(&p->fd);
 	if (p->pidfd >= 0) /* gone already in most cases; reaped by the master's SIGCHLD */
 		syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
@@ -85,15 +98,15 @@ static void too_late(struct reactor_timer *t)
 
 static int watch_child(struct probe *p)
 {
-	int ret = reactor_add(p->reactor, &p->watch, p->fd, EPOLLIN, answered);
+	int ret = reactor_add(p->list->reactor, &p->watch, p->fd, EPOLLIN, answered);
 
 	if (ret == 0)
-		ret = reactor_timer_set(p->reactor, &p->deadline, PROBE_DEADLINE_MS);
+		ret = reactor_timer_set(p->list->reactor, &p->deadline, PROBE_DEADLINE_MS);
 	return ret;
 }
 
 struct probe *probe_start(
-	struct reactor *r, const char *image, bool readonly, probe_fn *fn, void *arg)
+	struct probe_list *list, const char *image, bool readonly, probe_fn *fn, void *arg)
 {
 	struct probe *p = calloc(1, sizeof(*p));
 	int fds[2];
@@ -103,7 +116,8 @@ struct probe *probe_start(
 		free(p);
 		return NULL;
 	}
-	*p = (struct probe){.reactor = r, .fd = fds[0], .pidfd = -1, .fn = fn, .arg = arg};
+	*p = (struct probe){.list = list, .fd = fds[0], .pidfd = -1, .fn = fn, .arg = arg};
+	add_to(list, p);
 	p->deadline.fn = too_late;
 	pid = fork();
 	if (pid == 0)
@@ -116,4 +130,13 @@ struct probe *probe_start(
 		return NULL;
 	}
 	return p;
+}
+
+void probe_end_all(struct probe_list *list)
+{
+	static const struct probe_result ended = {
+		.code = ECANCELED, .text = "the server is shutting down"};
+
+	while (list->first)
+		finish(list->first, &ended);
 }

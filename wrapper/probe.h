@@ -21,9 +21,21 @@ typedef void probe_fn(void *arg, const struct probe_result *result);
 
 struct probe;
 
-/* FN(ARG, result) is called exactly once, from the reactor, unless probe_cancel() comes first. */
+/* The probes under way. */
+struct probe_list {
+	struct reactor *reactor;
+	struct probe *first;
+};
+
+/*
+ * FN(ARG, result) is called exactly once, from the reactor or from probe_end_all(), unless
+ * probe_cancel() comes first. NULL: no process or memory could be had, FN is not called.
+ */
 struct probe *probe_start(
-	struct reactor *r, const char *image, bool readonly, probe_fn *fn, void *arg);
+	struct probe_list *list, const char *image, bool readonly, probe_fn *fn, void *arg);
 void probe_cancel(struct probe *p);
+
+/* Each one still under way gets ECANCELED. */
+void probe_end_all(struct probe_list *list);
 
 #endif

@@ -11,7 +11,7 @@
 
 static int bad_entry(const char *path, const char *name, const char *what, struct err *err)
 {
-	return err_set(err, EINVAL, "%s: image '%s': %s", path, name, what);
+	return err_set(err, EINVAL, "%s: image '%.100s': %s", path, name, what);
 }
 
 static int keep(struct exports *t, const char *name, json_t *entry)
@@ -29,6 +29,19 @@ static int keep_foreign(
 	return keep(t, name, entry);
 }
 
+/* What of ours is not understood must not be served in another way, nor lost when saved. */
+static int check_options(const char *path, const char *name, json_t *entry, struct err *err)
+{
+	json_t *readonly = json_object_get(entry, "readonly");
+	json_t *description = json_object_get(entry, "description");
+
+	if (readonly && !json_is_boolean(readonly))
+		return bad_entry(path, name, "\"readonly\" must be true or false", err);
+	if (description && !json_is_string(description))
+		return bad_entry(path, name, "\"description\" must be a text", err);
+	return 0;
+}
+
 static int load_entry(
 	struct exports *t, const char *path, const char *name, json_t *entry, struct err *err)
 {
@@ -44,6 +57,8 @@ static int load_entry(
 		return keep_foreign(t, path, name, entry, mode);
 	if (!image || !*image)
 		return bad_entry(path, name, "\"image_path\" is missing", err);
+	if (check_options(path, name, entry, err) < 0)
+		return -EINVAL;
 	if (known) {
 		log_warn("%s: '%s' is also given by %s, which wins; the entry is kept", path, name,
 			exports_source_name(known->source));
@@ -71,9 +86,21 @@ static int check_format(json_t *root, const char *path, struct err *err)
 	return 0;
 }
 
+/* Back to FOREIGN (taken) and the entries up to LAST_ID. */
+static void undo(struct exports *t, uint32_t last_id, json_t *foreign)
+{
+	while (t->count > 0 && t->entries[t->count - 1].id > last_id)
+		exports_remove(t, t->entries[t->count - 1].id);
+	t->last_id = last_id;
+	json_decref(t->foreign);
+	t->foreign = foreign;
+}
+
 static int load_all(json_t *root, const char *path, struct exports *t, struct err *err)
 {
 	int ret = check_format(root, path, err);
+	json_t *foreign = json_copy(t->foreign);
+	uint32_t last_id = t->last_id;
 	const char *name;
 	json_t *entry;
 
@@ -82,6 +109,10 @@ static int load_all(json_t *root, const char *path, struct exports *t, struct er
 		if (ret == 0)
 			ret = load_entry(t, path, name, entry, err);
 	}
+	if (ret < 0)
+		undo(t, last_id, foreign);
+	else
+		json_decref(foreign);
 	return ret;
 }
 
@@ -107,32 +138,47 @@ int state_load(const char *path, struct exports *t, struct err *err)
 	return ret;
 }
 
-static json_t *images_of(const struct exports *t)
+/* NULL: the path is no UTF-8, or no memory. */
+static json_t *entry_of(const struct export_entry *e)
 {
-	json_t *images = t->foreign ? json_copy(t->foreign) : json_object();
+	json_t *entry = json_pack("{s:s, s:s}", "mode", "target", "image_path", e->image);
+	int ret = 0;
 
+	if (entry && e->readonly)
+		ret = json_object_set_new(entry, "readonly", json_true());
+	if (entry && e->description && ret == 0)
+		ret = json_object_set_new(entry, "description", json_string(e->description));
+	if (ret == 0)
+		return entry;
+	json_decref(entry);
+	return NULL;
+}
+
+static int add_images(json_t *images, const char *path, const struct exports *t, struct err *err)
+{
 	for (size_t i = 0; i < t->count; i++) {
 		const struct export_entry *e = &t->entries[i];
-		json_t *entry;
 
 		if (e->source != EXPORT_FROM_STATE)
 			continue;
-		entry = json_pack("{s:s, s:s}", "mode", "target", "image_path", e->image);
-		if (e->readonly)
-			json_object_set_new(entry, "readonly", json_true());
-		if (e->description)
-			json_object_set_new(entry, "description", json_string(e->description));
-		json_object_set_new(images, e->name, entry);
+		if (json_object_set_new(images, e->name, entry_of(e)) < 0)
+			return err_set(err, EINVAL,
+				"%s: image '%s': not saved: out of memory, or '%s' is not valid UTF-8",
+				path, e->name, e->image);
 	}
-	return images;
+	return 0;
 }
 
 int state_save(const char *path, const struct exports *t, struct err *err)
 {
-	json_t *root = json_pack("{s:i, s:o}", "version", 2, "images", images_of(t));
+	json_t *images = t->foreign ? json_copy(t->foreign) : json_object();
+	int ret = add_images(images, path, t, err);
+	json_t *root = json_pack("{s:i, s:o}", "version", 2, "images", images);
 	CLEANUP_FREE char *text = root ? json_dumps(root, JSON_INDENT(4) | JSON_SORT_KEYS) : NULL;
 
 	json_decref(root);
+	if (ret < 0)
+		return ret;
 	if (!text)
 		return err_sys(err, ENOMEM, "%s", path);
 	return fs_replace(path, text, strlen(text), 0600, err);

@@ -214,8 +214,8 @@ static void worker_failed(struct worker *w)
 	f->count = w->waiting_count;
 	memcpy(f->clients, w->waiting, f->count * sizeof(f->clients[0]));
 	w->waiting_count = 0;
-	if (!probe_start(&w->master->reactor, e->image, master_readonly(w->master, e), tell_failure,
-		    f)) {
+	if (!probe_start(
+		    &w->master->probes, e->image, master_readonly(w->master, e), tell_failure, f)) {
 		struct probe_result unknown = {0};
 
 		tell_failure(f, &unknown);

@@ -1,113 +1,25 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ends, wanted and not: kill -9 of worker, negotiator, master; --orphan, SIGTERM and --shutdown."""
+"""Deaths nobody wanted: kill -9 of worker, negotiator, master; an image that hangs."""
 
 import os
-import random
 import signal
-import socket
-import struct
-import subprocess
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import rawnbd  # noqa: E402
 import xtest  # noqa: E402
-from wrapper_fixture import MIB, REP_ERR_POLICY, WrapperCase, is_running, kill  # noqa: E402
-
-BLOCK = 65536
-
-
-class Writer(threading.Thread):
-    """Writes generation 1, 2, ... of every block in turn, several in flight, and reads them back.
-
-    A block of generation G is G repeated as 64-bit numbers, so that a torn block shows.
-    """
-
-    def __init__(self, client, blocks, depth=8):
-        super().__init__()
-        self.client, self.blocks, self.depth = client, blocks, depth
-        self.done = [0] * blocks  # newest acknowledged generation
-        self.sent = [0] * blocks
-        self.rounds, self.stopping, self.error = 0, False, None
-
-    @staticmethod
-    def content(generation):
-        return struct.pack('>Q', generation) * (BLOCK // 8)
-
-    def run(self):
-        try:
-            while not self.stopping:
-                self.round(self.rounds + 1)
-                self.rounds += 1
-        except (OSError, AssertionError) as e:
-            self.error = e
-
-    def round(self, generation):
-        for first in range(0, self.blocks, self.depth):
-            cookies = {}
-            for b in range(first, min(first + self.depth, self.blocks)):
-                self.sent[b] = generation
-                cookies[1 + b] = b
-                self.client.send(self.client.write_bytes(b * BLOCK, self.content(generation),
-                                                         cookie=1 + b))
-            for _ in range(len(cookies)):
-                reply = self.client.reply()
-                rawnbd.expect(reply.error == 0, f'WRITE: error {reply.error}')
-                self.done[cookies[reply.cookie]] = generation
-        at = random.randrange(self.blocks)
-        rawnbd.expect(self.client.read(at * BLOCK, BLOCK) == self.content(generation), 'read back')
-
-    def finish(self):
-        """Ends it and passes its error on."""
-        self.stopping = True
-        self.join()
-        if self.error:
-            raise self.error
-
-    def check_file(self, case, path):
-        """Every block is whole, and at least as new as what was acknowledged."""
-        with open(path, 'rb') as f:
-            for b in range(self.blocks):
-                data = f.read(BLOCK)
-                generation, = struct.unpack('>Q', data[:8])
-                case.assertEqual(data, self.content(generation), f'block {b} is torn')
-                case.assertGreaterEqual(generation, self.done[b], f'block {b} lost a write')
-                case.assertLessEqual(generation, self.sent[b])
+from wrapper_fixture import MIB, REP_ERR_POLICY, is_running, kill  # noqa: E402
+from wrapper_writer import WritingCase  # noqa: E402
 
 
-class Deaths(WrapperCase):
-    def writer(self, w, name, blocks=16):
-        writer = Writer(w.enter(name), blocks)
-        writer.start()
-        self.addCleanup(self.end_writer, writer)
-        xtest.wait_for(lambda: writer.rounds > 2 or writer.error, 'writes')
-        return writer
-
-    def end_writer(self, writer):
-        writer.stopping = True
-        try:
-            writer.client.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        writer.join()
-
-    def go_on(self, writer, rounds=5):
-        """The writer must make progress from here on."""
-        target = writer.rounds + rounds
-        xtest.wait_for(lambda: writer.rounds > target or writer.error, 'progress')
-        self.assertIsNone(writer.error)
-
-
-class WorkerDies(Deaths):
+class WorkerDies(WritingCase):
     def test_its_clients_drop_and_nobody_else_notices(self):
         w = self.wrap(exports=self.files(2))
         lost, writer = w.enter('disk0'), self.writer(w, 'disk1')
         handshake, pids = w.raw(), (w.pid, w.negotiator())
         old = w.worker('disk0')
-        kill(old)
+        self.kill_worker(w, old)
         lost.expect_end()
         again = w.enter('disk0')
         self.assertTrue(again.in_sync())
@@ -126,7 +38,7 @@ class WorkerDies(Deaths):
         w = self.wrap(exports=self.files(1))
         for _ in range(10):
             client = w.enter('disk0')
-            kill(w.worker('disk0'))
+            self.kill_worker(w, w.worker('disk0'))
             client.expect_end()
             self.assertTrue(w.enter('disk0').in_sync())
 
@@ -174,7 +86,7 @@ HANG(__open64_2)
 """
 
 
-class ImageHangs(Deaths):
+class ImageHangs(WritingCase):
     """Opening the image never ends, as on a file server that is dead."""
 
     def setUp(self):
@@ -188,7 +100,7 @@ class ImageHangs(Deaths):
 
     def ask(self):
         """A client whose INFO hangs, and the process that hangs for it."""
-        known = self.w.processes()
+        known = {self.w.pid, self.w.negotiator()}
         client = self.w.raw()
         client.send(client.go_bytes('hang', option=rawnbd.OPT_INFO))
         [probe] = xtest.wait_for(lambda: self.w.processes() - known, 'probe')
@@ -218,7 +130,7 @@ class ImageHangs(Deaths):
         xtest.wait_for(lambda: not self.w.processes(), 'no process left')
 
 
-class NegotiatorDies(Deaths):
+class NegotiatorDies(WritingCase):
     def test_clients_go_on_and_new_ones_come(self):
         w = self.wrap(exports=self.files(2))
         writer, worker = self.writer(w, 'disk0'), w.worker('disk0')
@@ -283,7 +195,7 @@ class NegotiatorDies(Deaths):
         w.stop()
 
 
-class MasterDies(Deaths):
+class MasterDies(WritingCase):
     def successor(self, w):
         """A new wrapper on the same sockets and files."""
         d = self.start(w.argv + ['--lsocket', w.socket], [w.socket, w.control])
@@ -346,80 +258,5 @@ class MasterDies(Deaths):
         xtest.wait_for(lambda: not w.processes(), 'all end', 15)
 
 
-class Shutdown(Deaths):
-    """In order: 0 within 10 s, no process left, no write torn or lost."""
-
-    def end_under_load(self, end):
-        w = self.wrap(exports=self.files(2, 4 * MIB))
-        writers = [self.writer(w, f'disk{i}', 64) for i in range(2)]
-        shaking, idle = w.raw(), w.enter('disk0')
-        began = time.monotonic()
-        end(w)
-        self.assertEqual(w.daemon.wait(10), 0, w.log())
-        self.assertLess(time.monotonic() - began, 10)
-        self.assertEqual(w.processes(), set())
-        for i, writer in enumerate(writers):
-            writer.join()
-            self.assertIsNotNone(writer.error)
-            writer.check_file(self, self.path(f'disk{i}.img'))
-        self.assertTrue(shaking and idle)
-        self.assertNotIn('killed', w.log())
-
-    def test_sigterm(self):
-        self.end_under_load(lambda w: kill(w.pid, signal.SIGTERM))
-
-    def test_sigint(self):
-        self.end_under_load(lambda w: kill(w.pid, signal.SIGINT))
-
-    def test_control(self):
-        self.end_under_load(lambda w: w.ctl('--shutdown'))
-
-    def test_twice(self):
-        def both(w):
-            w.ctl('--shutdown')
-            kill(w.pid, signal.SIGTERM)
-            w.ctl('--shutdown', status=None)
-        self.end_under_load(both)
-
-    def test_under_fio(self):
-        self.require('fio')
-        w = self.wrap(exports=self.files(1, 8 * MIB))
-        fio = self.spawn(['fio', '--name=load', '--ioengine=nbd', f'--uri={w.uri("disk0")}',
-                          '--rw=randrw', '--bs=4k', '--size=8M', '--iodepth=32', '--time_based',
-                          '--runtime=60', '--thread'], cwd=self.dir)
-        xtest.wait_for(lambda: w.client_count('disk0') > 0, 'fio')
-        time.sleep(0.5)
-        w.stop(seconds=10)
-        self.assertEqual(w.processes() - {fio.pid} - self.children(fio.pid), set())
-
-    @staticmethod
-    def children(pid):
-        found = subprocess.run(['pgrep', '-P', str(pid)], capture_output=True, text=True).stdout
-        return {int(p) for p in found.split()}
-
-    def test_client_that_reads_nothing_is_cut(self):
-        """It holds the end up for the grace period, no longer."""
-        w = self.wrap(exports=self.files(1, 8 * MIB))
-        client = w.enter('disk0')
-        for _ in range(8):
-            client.request(rawnbd.READ, 0, 8 * MIB)
-        time.sleep(0.2)
-        w.stop(seconds=10)
-
-    def test_client_in_the_middle_of_a_request_is_cut(self):
-        """While its worker gives it time, handshakes are told ERR_SHUTDOWN."""
-        w = self.wrap(exports=self.files(1))
-        busy, shaking = w.enter('disk0'), w.raw()
-        busy.send(busy.write_bytes(0, b'h' * BLOCK)[:1000])
-        time.sleep(0.2)
-        kill(w.pid, signal.SIGTERM)
-        time.sleep(0.3)
-        kind, text = shaking.option(rawnbd.OPT_LIST)[-1]
-        self.assertEqual((kind, b'shutting down' in text), (rawnbd.REP_ERR + 7, True))
-        self.assertEqual(w.daemon.wait(10), 0)
-        busy.expect_end()
-
-
-del Deaths
 if __name__ == '__main__':
     xtest.main()

@@ -428,6 +428,5 @@ class Unserved(WrapperCase):
         self.assertEqual(w.enter('x').size, first.size, 'one size for all clients of a worker')
 
 
-del Handshake
 if __name__ == '__main__':
     xtest.main()

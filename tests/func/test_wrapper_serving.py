@@ -7,15 +7,14 @@ import os
 import random
 import socket
 import sys
-import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import rawnbd  # noqa: E402
 import xtest  # noqa: E402
-from wrapper_fixture import MIB, REP_ERR_POLICY, WrapperCase, try_go  # noqa: E402
+from wrapper_fixture import MIB, WrapperCase, try_go  # noqa: E402
 
-ODD_NAMES = ['with space', 'a/b//c', '/leading', '100%', '%41', 'ünïcode-磁盘-💾', 'a"b\\c', '$HOME',
-             '?query', '#hash', 'trailing/', '-dash', '..', 'x' * 4096]
+ODD_NAMES = ['with space', 'a/b//c', '/leading', '100%', '%41', 'ünïcode-磁盘-💾', 'a"b\\c',
+             '$HOME', '?query', '#hash', 'trailing/', '-dash', '..', 'x' * 4096]
 KIB64 = 65536
 
 
@@ -117,7 +116,8 @@ class Properties(WrapperCase):
 
     def test_readonly_export(self):
         image = self.image(MIB, pattern=1)
-        w = self.wrap(exports={'ro': {'image': image, 'readonly': True}, 'rw': self.image(MIB, 'b')})
+        w = self.wrap(exports={'ro': {'image': image, 'readonly': True},
+                               'rw': self.image(MIB, 'b')})
         client = w.enter('ro')
         self.assertTrue(client.flags & rawnbd.READ_ONLY)
         self.assertEqual(client.write(0, b'x' * 512).error, 1)
@@ -138,7 +138,8 @@ class Properties(WrapperCase):
         w = self.wrap(exports={'file': self.image(MIB), 'loop': self.loop_device(disk)})
         client = w.enter('loop')
         self.assertEqual(client.size, 4 * MIB)
-        self.assertEqual(client.read(MIB, 4096), random.Random(7).randbytes(4 * MIB)[MIB:MIB + 4096])
+        expected = random.Random(7).randbytes(4 * MIB)[MIB:MIB + 4096]
+        self.assertEqual(client.read(MIB, 4096), expected)
         self.assertEqual(client.write(0, b'd' * 4096, flags=rawnbd.FUA).error, 0)
         with open(disk, 'rb') as f:
             self.assertEqual(f.read(4096), b'd' * 4096)
@@ -194,7 +195,8 @@ class Tools(WrapperCase):
             f.truncate(MIB)
             f.truncate(8 * MIB)
         self.w.enter('data').disconnect()
-        self.tool('nbdcopy', '--destination-is-zero', self.w.uri('data'), self.w.uri('with space/ö'))
+        self.tool('nbdcopy', '--destination-is-zero', self.w.uri('data'),
+                  self.w.uri('with space/ö'))
         self.assert_same(self.hole, self.disk)
         self.assertLessEqual(os.stat(self.hole).st_blocks * 512, MIB + KIB64)
 

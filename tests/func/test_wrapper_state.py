@@ -53,8 +53,7 @@ class Format(State):
         w = self.start_on()
         w.ctl('--add-target', 'z', self.a)
         w.ctl('--add-target', 'b/ö "x"', self.b)
-        self.assertEqual(json.loads(xtest.text_of(self.state)),
-                         {'version': 2, 'images': {'z': target(self.a), 'b/ö "x"': target(self.b)}})
+        self.assertEqual(self.images(), {'z': target(self.a), 'b/ö "x"': target(self.b)})
         w.ctl('--remove-by-exportname', 'b/ö "x"')
         self.assertEqual(xtest.text_of(self.state), as_original({'z': target(self.a)}))
         self.assertEqual(os.stat(self.state).st_mode & 0o777, 0o600)
@@ -251,7 +250,7 @@ class FullDisk(State):
 
 
 class Crash(State):
-    """kill -9 while the file is being replaced: old or new content, whole, nothing confirmed lost."""
+    """kill -9 while the file is replaced: old or new content, whole, nothing confirmed lost."""
 
     def add_until_killed(self, w, confirmed, round_):
         for i in range(1000):

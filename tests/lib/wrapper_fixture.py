@@ -134,7 +134,8 @@ class Wrapper:
         return self.status()['negotiator_pid']
 
     def processes(self):
-        return marked_processes(self.case.dir) - self.case.own_pids
+        """All processes of the test but this one."""
+        return marked_processes(self.case.dir)
 
     def stop(self, **options):
         self.daemon.stop(**options)
@@ -155,10 +156,11 @@ class Wrapper:
         return client
 
     def enter(self, name='', mode='structured'):
-        """A raw client in transmission."""
+        """A raw client in transmission, one READ done: the master counts it."""
         client = rawnbd.Raw(self.address)
         self.case.addCleanup(client.close)
-        return client.enter(mode, name)
+        client.enter(mode, name).read(0, 1)
+        return client
 
     def go_refused(self, name='', option=rawnbd.OPT_GO):
         """(reply type, text) of a GO that must fail."""
@@ -180,7 +182,6 @@ class WrapperCase(xtest.Case):
     def setUp(self):
         super().setUp()
         os.chmod(self.dir, 0o777)  # the negotiator runs as nobody, its sanitizer reports go here
-        self.own_pids = set()
         self._wrappers = 0
         self.addCleanup(self._kill_left_over)
 
@@ -230,15 +231,24 @@ class WrapperCase(xtest.Case):
         w = self.wrapper_args(*args, **options)
         w.socket = socket or self.path(f'n{self._wrappers}')
         w.daemon = self.start(w.argv + ['--lsocket', w.socket], [w.socket, w.control])
-        self.addCleanup(self._settle, w)
-        return w
+        return self._ready(w)
 
     def wrap_tcp(self, *args, hosts=('127.0.0.1',), **options):
         """Starts a wrapper on a free TCP port of these addresses."""
         w = self.wrapper_args(*args, **options)
         w.daemon, w.port = self.start_tcp(w.argv, hosts)
+        return self._ready(w)
+
+    def _ready(self, w):
+        """It listens before it has read everything; this line is its last of the start."""
         self.addCleanup(self._settle, w)
+        xtest.wait_for(lambda: 'control socket' in w.log() or not w.daemon.is_alive(), 'ready')
         return w
+
+    def kill_worker(self, w, old):
+        """Kills a worker and waits until the wrapper has noticed."""
+        kill(old)
+        xtest.wait_for(lambda: old not in [e.get('pid') for e in w.list()], 'death is noticed')
 
     def fails_to_start(self, *args, status=1, **options):
         """A wrapper that must end at once with `status`; what it says, one line."""

@@ -203,6 +203,18 @@ static void test_send_when_gone(void **state)
 	assert_true(ctl_send(&t.conn, NULL, -1) < 0);
 }
 
+/* Whatever its bytes are, an error is answered. */
+static void test_error_text(void **state)
+{
+	char bytes[128] = "";
+
+	(void)state;
+	assert_int_equal(ctl_send_error(&t.conn, "n\xc3\xa4me\n\xff cut \xc3"), 0);
+	loop_turn(&t.reactor);
+	assert_true(recv(t.peer, bytes, sizeof(bytes) - 1, 0) > 0);
+	assert_non_null(strstr(bytes, "\"n\xc3\xa4me\\\\x0a\\\\xff cut \\\\xc3\""));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -215,6 +227,7 @@ int main(void)
 		TEST(test_queue),
 		TEST(test_peer_never_reads),
 		TEST(test_send_when_gone),
+		TEST(test_error_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
