@@ -48,10 +48,9 @@ static enum engine_kind engine_named(const char *name)
 
 static struct worker_config config_of(const struct server_options *o, const char *image)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long cpus = MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	bool one_client = o->inetd || o->connected_fd != UINT64_MAX;
-	unsigned lanes =
-		one_client ? 1 : (unsigned)MIN_OF(MAX_OF(cpus, 1L), (long)DEFAULT_LANES_MAX);
+	unsigned lanes = one_client ? 1 : (unsigned)MIN_OF(cpus, (long)DEFAULT_LANES_MAX);
 
 	return (struct worker_config){.image = image,
 		.export_name = o->export_name,

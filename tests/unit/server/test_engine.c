@@ -221,6 +221,42 @@ static void test_many_at_once(void **state)
 	assert_memory_equal(in, out, sizeof(in));
 }
 
+static int splice_to(const int fds[2], uint64_t offset, size_t len, unsigned flags)
+{
+	struct io io = io_of(IO_SPLICE, NULL, len, offset);
+
+	io.pipe = fds[1];
+	io.flags = flags;
+	return run(&io);
+}
+
+/* File to pipe: at odd places, warm and cold, and as an error beyond the end. */
+static void test_splice(void **state)
+{
+	enum { LEN = 40000 };
+	static uint8_t out[LEN], in[LEN];
+	struct io w = io_of(IO_WRITE, out, LEN, 12345);
+	struct rnd rnd;
+	int fds[2];
+
+	(void)state;
+	rnd_init(&rnd, 4);
+	rnd_fill(&rnd, out, LEN);
+	w.flags = IO_DSYNC;
+	assert_int_equal(run(&w), 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	for (int cold = 0; cold < 2; cold++) {
+		if (cold)
+			posix_fadvise(fix.fd, 0, 0, POSIX_FADV_DONTNEED);
+		assert_int_equal(splice_to(fds, 12345, LEN, cold ? 0 : IO_MEMORY), 0);
+		assert_int_equal(read(fds[0], in, LEN), LEN);
+		assert_memory_equal(in, out, LEN);
+	}
+	assert_int_equal(splice_to(fds, BLOCKS * BLOCK - 100, 200, 0), -EIO);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static int call_thread(struct io *io)
 {
 	pthread_t *id = io->owner;
@@ -281,13 +317,13 @@ static void test_calls_and_moves_mixed(void **state)
 	enum { COUNT = 400 };
 	static uint8_t bytes[COUNT];
 	static struct io ios[COUNT];
-	pthread_t id;
+	static pthread_t ids[COUNT];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT; i++) {
 		ios[i] = io_of(i % 2 ? IO_WRITE : IO_READ, &bytes[i], 1, i);
 		if (i % 3 == 0)
-			ios[i] = (struct io){.op = IO_CALL, .call = call_thread, .owner = &id};
+			ios[i] = (struct io){.op = IO_CALL, .call = call_thread, .owner = &ids[i]};
 		submit(&ios[i]);
 	}
 	wait_all();
@@ -338,6 +374,7 @@ int main(void)
 		WITH(test_large, set_up_uring),
 		WITH(test_many_at_once, set_up_uring),
 		WITH(test_calls_and_moves_mixed, set_up_uring),
+		WITH(test_splice, set_up_uring),
 	};
 	const struct CMUnitTest threads[] = {
 		WITH(test_write_and_read, set_up_threads),
@@ -348,6 +385,7 @@ int main(void)
 		WITH(test_many_at_once, set_up_threads),
 		WITH(test_many_at_once, set_up_one_thread),
 		WITH(test_call, set_up_threads),
+		WITH(test_splice, set_up_threads),
 		WITH(test_blocked_call, set_up_threads),
 		WITH(test_calls_and_moves_mixed, set_up_threads),
 		WITH(test_calls_and_moves_mixed, set_up_one_thread),

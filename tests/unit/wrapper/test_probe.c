@@ -288,6 +288,55 @@ static void test_deadline(void **state)
 	check_killed();
 }
 
+/* Whoever waits is told, once; one that has its answer is not told again. */
+static void test_end_all(void **state)
+{
+	struct outcome each[3] = {0};
+
+	(void)state;
+	probe_end_all(&probes);
+	assert_non_null(probe_start(&probes, "/no/such/file", false, found, &each[0]));
+	loop_run(&reactor);
+	reap_answered();
+	child_does = HANG;
+	for (int i = 1; i < 3; i++)
+		assert_non_null(probe_start(&probes, "/dev/null", false, found, &each[i]));
+	probe_end_all(&probes);
+	assert_int_equal(each[0].result.code, ENOENT);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(each[i].calls, 1);
+	for (int i = 1; i < 3; i++) {
+		assert_int_equal(each[i].result.code, ECANCELED);
+		assert_non_null(strstr(each[i].result.text, "shutting down"));
+		check_killed();
+	}
+	probe_end_all(&probes);
+	assert_null(probes.first);
+}
+
+/* One of three is cancelled: the others still answer. */
+static void test_cancel_one_of_several(void **state)
+{
+	struct outcome each[3] = {0};
+	struct probe *p[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		child_does = i == 1 ? HANG : LOOK;
+		p[i] = probe_start(&probes, "/no/such/file", false, found, &each[i]);
+		assert_non_null(p[i]);
+	}
+	probe_cancel(p[1]);
+	while (each[0].calls + each[2].calls < 2)
+		loop_run(&reactor);
+	assert_int_equal(each[1].calls, 0);
+	assert_int_equal(each[0].result.code, ENOENT);
+	assert_int_equal(each[2].result.code, ENOENT);
+	for (int i = 0; i < 3; i++)
+		reap_answered();
+	assert_null(probes.first);
+}
+
 /* Killed by someone, out of memory: not an answer, but not silence either. */
 static void test_child_dies(void **state)
 {
@@ -347,6 +396,8 @@ int main(void)
 		TEST(test_cancel),
 		TEST(test_cancel_when_answered),
 		TEST(test_deadline),
+		TEST(test_end_all),
+		TEST(test_cancel_one_of_several),
 		TEST(test_child_dies),
 		TEST(test_child_closes_what_is_ours),
 		TEST(test_no_descriptors),
