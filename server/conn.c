@@ -122,19 +122,23 @@ static void launch(struct conn *c, struct request *rq)
 		exec_start(rq);
 }
 
-/* With a pipe for long reads, if there is one, else with a buffer. */
+/*
+ * With a pipe for long reads, if there is one, else with a buffer. A slot is only taken to be kept:
+ * putting one back wakes those who wait, and two of them would wake each other for ever.
+ */
 static struct request *get_slot(struct conn *c, const struct nbd_request *nbd, size_t need)
 {
 	struct lane *l = c->lane;
+	struct pipe *p = NULL;
 	struct request *rq;
 
-	if (nbd->type != NBD_CMD_READ || need < SPLICE_MIN || !l->storage->spliceable)
-		return lane_get_request(l, need);
-	rq = lane_get_request(l, 0);
-	if (rq && !lane_get_pipe(l, rq, nbd->offset, nbd->length)) {
-		lane_put_request(l, rq);
-		rq = lane_get_request(l, need);
-	}
+	if (nbd->type == NBD_CMD_READ && need >= SPLICE_MIN && l->storage->spliceable)
+		p = lane_get_pipe(l, nbd->offset, nbd->length);
+	rq = lane_get_request(l, p ? 0 : need);
+	if (rq)
+		rq->pipe = p;
+	else if (p)
+		lane_put_pipe(l, p);
 	return rq;
 }
 

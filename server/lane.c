@@ -62,7 +62,7 @@ static void free_pipe(struct lane *l, struct pipe *p)
 	l->pipes--;
 }
 
-bool lane_get_pipe(struct lane *l, struct request *rq, uint64_t offset, uint64_t length)
+struct pipe *lane_get_pipe(struct lane *l, uint64_t offset, uint64_t length)
 {
 	uint64_t pages = (offset + length - 1) / POOL_PAGE - offset / POOL_PAGE + 1;
 	struct pipe *p = l->free_pipes;
@@ -76,7 +76,6 @@ bool lane_get_pipe(struct lane *l, struct request *rq, uint64_t offset, uint64_t
 		l->free_pipes = p;
 		p = NULL;
 	}
-	rq->pipe = p;
 	return p;
 }
 
@@ -91,7 +90,7 @@ static void free_pipes(struct lane *l)
 }
 
 /* One whose reply was not sent to its end still holds pages. */
-static void put_pipe(struct lane *l, struct pipe *p)
+void lane_put_pipe(struct lane *l, struct pipe *p)
 {
 	int left = 0;
 
@@ -129,7 +128,7 @@ void lane_put_request(struct lane *l, struct request *rq)
 	if (rq->data)
 		pool_put(&l->pool, rq->data);
 	if (rq->pipe)
-		put_pipe(l, rq->pipe);
+		lane_put_pipe(l, rq->pipe);
 	rq->next = l->free_slots;
 	l->free_slots = rq;
 	if (l->waiting)

@@ -85,8 +85,10 @@ void lane_kill(struct lane *l);
 /* In the lane's thread. A slot, zeroed but for its ios, and a buffer of LEN bytes (0: none). */
 struct request *lane_get_request(struct lane *l, size_t len);
 void lane_put_request(struct lane *l, struct request *rq);
-/* Gives RQ a pipe with room for [offset, offset + length) of a file; false: use a buffer. */
-bool lane_get_pipe(struct lane *l, struct request *rq, uint64_t offset, uint64_t length);
+/* A pipe with room for [offset, offset + length) of a file; NULL: use a buffer. A request that has
+ * one (rq->pipe) gives it back with itself. */
+struct pipe *lane_get_pipe(struct lane *l, uint64_t offset, uint64_t length);
+void lane_put_pipe(struct lane *l, struct pipe *p);
 /* C waits until a slot or buffer is put back. */
 void lane_wait(struct lane *l, struct conn *c);
 void lane_unwait(struct lane *l, struct conn *c);

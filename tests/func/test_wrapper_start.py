@@ -27,6 +27,10 @@ def descriptors(pid):
     return {int(n): os.readlink(f'{folder}/{n}') for n in os.listdir(folder)}
 
 
+def sockets(pid):
+    return {what for what in descriptors(pid).values() if what.startswith('socket:')}
+
+
 class Refusals(WrapperCase):
     """One line that names the cause; status 1, or 2 for wrong usage."""
 
@@ -208,7 +212,9 @@ class Background(WrapperCase):
 class Rights(WrapperCase):
     def test_negotiator_is_nobody_behind_a_filter(self):
         self.require(root=True)
-        s = status_of(self.wrap().negotiator())
+        w = self.wrap()
+        w.raw()  # it greets when it has given up its rights, not before
+        s = status_of(w.negotiator())
         self.assertEqual(s['Uid'].split(), [str(NOBODY)] * 4)
         self.assertEqual(s['Gid'].split(), [str(NOBODY)] * 4)
         self.assertEqual(s['Groups'], '')
@@ -230,12 +236,11 @@ class Rights(WrapperCase):
         w = self.wrap(exports=self.files(2))
         silent, first = w.raw(), w.enter('disk0')
         w.enter('disk1')
-        ours = set(descriptors(w.pid).values()) | set(descriptors(w.negotiator()).values())
-        of_first = {v for v in descriptors(w.worker('disk0')).values() if v.startswith('socket:')}
-        worker = {k: v for k, v in descriptors(w.worker('disk1')).items() if k > 2}
-        shared = {v for v in worker.values() if v.startswith('socket:')} & (ours | of_first)
-        self.assertEqual(shared, set())
-        self.assertTrue(silent and first)
+        worker, others = w.worker('disk1'), (w.pid, w.negotiator(), w.worker('disk0'))
+        # A client just handed over may still be open where it came from, for a moment.
+        xtest.wait_for(lambda: not any(sockets(worker) & sockets(p) for p in others),
+                       'no socket shared', 3)
+        self.assertTrue(silent and first and sockets(worker))
 
     def test_socket_for_clients_is_open_to_all(self):
         mode = os.stat(self.wrap().socket).st_mode

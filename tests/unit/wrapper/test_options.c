@@ -97,12 +97,6 @@ static void check_number(const struct opt_set *set, const struct opt *row, uint6
 	}
 }
 
-static void check_list(const struct opt_list *list)
-{
-	assert_int_equal(list->count, 1);
-	assert_string_equal(list->items[0], "VALUE");
-}
-
 static void check_row(const struct opt_set *set, const struct opt *row, bool by_letter)
 {
 	void *field = target.bytes + row->offset;
@@ -119,7 +113,8 @@ static void check_row(const struct opt_set *set, const struct opt *row, bool by_
 		assert_string_equal(*(const char **)field, "VALUE");
 		break;
 	case OPT_LIST:
-		check_list(field);
+		assert_int_equal(((struct opt_list *)field)->count, 1);
+		assert_string_equal(((struct opt_list *)field)->items[0], "VALUE");
 		break;
 	case OPT_NUMBER:
 	case OPT_SIZE:

@@ -66,12 +66,11 @@ static void load_well(const char *content)
 
 static void check_saved(const char *want)
 {
-	const char *path = temp_path(&temp, "saved");
 	CLEANUP_FREE char *text = NULL;
 	size_t len;
 
-	assert_int_equal(state_save(path, &t, NULL), 0);
-	assert_int_equal(fs_read(path, STATE_BYTES_MAX, &text, &len, NULL), 0);
+	assert_int_equal(state_save(temp_path(&temp, "saved"), &t, NULL), 0);
+	assert_int_equal(fs_read(temp.path, STATE_BYTES_MAX, &text, &len, NULL), 0);
 	assert_string_equal(text, want);
 }
 
@@ -121,12 +120,10 @@ static void check_entry(const char *name, const char *image, const char *descrip
 	assert_non_null(e);
 	assert_string_equal(e->image, image);
 	assert_int_equal(e->readonly, readonly);
-	assert_false(e->is_default);
 	assert_int_equal(e->source, EXPORT_FROM_STATE);
+	assert_int_equal(!!e->description, !!description);
 	if (description)
 		assert_string_equal(e->description, description);
-	else
-		assert_null(e->description);
 }
 
 static void test_round_trip(void **state)
@@ -188,14 +185,12 @@ static const struct {
 	{STATE("\"a\": " TARGET("") ", \"a\": " TARGET("")), "duplicate object key"},
 	{"[]", ": not a state file of version 2 (\"version\": 2)"},
 	{"{\"images\": {}}", ": not a state file of version 2"},
-	{"{\"version\": 1, \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": 3, \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": 2.0, \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": \"2\", \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": 2}", ": \"images\" must be an object"},
 	{"{\"version\": 2, \"images\": []}", ": \"images\" must be an object"},
 	{BAD("{}"), ": image 'bad': \"mode\" is missing"},
-	{BAD("null"), ": image 'bad': \"mode\" is missing"},
 	{BAD("{\"mode\": 1}"), ": image 'bad': \"mode\" is missing"},
 	{BAD("{\"mode\": \"target\"}"), ": image 'bad': \"image_path\" is missing"},
 	{BAD("{\"mode\": \"target\", \"image_path\": \"\"}"), "\"image_path\" is missing"},
@@ -312,7 +307,6 @@ static void test_foreign_modes(void **state)
 		"            \"mode\": \"target\"\n"
 		"        }");
 	check_saved(want);
-	check_saved(want); /* saving changes nothing */
 }
 
 static void test_only_own_entries_are_saved(void **state)
