@@ -44,7 +44,7 @@ class Readme(unittest.TestCase):
 
     def test_command_blocks(self):
         text = "set -e\n" + "\n".join(blocks())
-        done = subprocess.run(["bash", "-c", text], cwd=self.folder, env=self.env, text=True,
+        done = subprocess.run(["bash", "-c", text], cwd=self.folder, env=self.env, errors="replace",
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -271,6 +271,7 @@ class Crash(State):
             kill(w.pid)
             adder.join()
             w.daemon.process.wait()
+            xtest.wait_for(lambda: not w.processes(), 'its negotiator follows')
             if confirmed:
                 self.assertLessEqual(confirmed, set(self.images()))
         self.assertTrue(confirmed)

@@ -331,37 +331,37 @@ static void test_wrapper_refused(void **state)
 	assert_int_equal(parse_wrapper("--engine io_uring"), 0);
 }
 
+static const struct {
+	const char *line;
+	enum ctl_action action;
+	int operands;
+} commands[] = {
+	{"", CTL_NONE, 0},
+	{"--list", CTL_LIST, 0},
+	{"-l", CTL_LIST, 0},
+	{"--status", CTL_STATUS, 0},
+	{"--add-target name file", CTL_ADD_TARGET, 2},
+	{"name --add-target file", CTL_ADD_TARGET, 2},
+	{"--add file", CTL_ADD, 1},
+	{"-a file", CTL_ADD, 1},
+	{"--remove 3", CTL_REMOVE, 1},
+	{"-r 3", CTL_REMOVE, 1},
+	{"--remove-by-exportname name", CTL_REMOVE_BY_NAME, 1},
+	{"--remove-by-file file", CTL_REMOVE_BY_FILE, 1},
+	{"--save", CTL_SAVE, 0},
+	{"--shutdown", CTL_SHUTDOWN, 0},
+	{"-d", CTL_SHUTDOWN, 0},
+	{"--orphan", CTL_ORPHAN, 0},
+	{"--list --list", CTL_LIST, 0},
+};
+
 static void test_ctl_commands(void **state)
 {
-	static const struct {
-		const char *line;
-		enum ctl_action action;
-		int operands;
-	} good[] = {
-		{"", CTL_NONE, 0},
-		{"--list", CTL_LIST, 0},
-		{"-l", CTL_LIST, 0},
-		{"--status", CTL_STATUS, 0},
-		{"--add-target name file", CTL_ADD_TARGET, 2},
-		{"name --add-target file", CTL_ADD_TARGET, 2},
-		{"--add file", CTL_ADD, 1},
-		{"-a file", CTL_ADD, 1},
-		{"--remove 3", CTL_REMOVE, 1},
-		{"-r 3", CTL_REMOVE, 1},
-		{"--remove-by-exportname name", CTL_REMOVE_BY_NAME, 1},
-		{"--remove-by-file file", CTL_REMOVE_BY_FILE, 1},
-		{"--save", CTL_SAVE, 0},
-		{"--shutdown", CTL_SHUTDOWN, 0},
-		{"-d", CTL_SHUTDOWN, 0},
-		{"--orphan", CTL_ORPHAN, 0},
-		{"--list --list", CTL_LIST, 0},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-		assert_int_equal(parse(&ctl_option_set, good[i].line), 0);
-		assert_int_equal(target.ctl.action, good[i].action);
-		assert_int_equal(operands, good[i].operands);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		assert_int_equal(parse(&ctl_option_set, commands[i].line), 0);
+		assert_int_equal(target.ctl.action, commands[i].action);
+		assert_int_equal(operands, commands[i].operands);
 	}
 	assert_int_equal(parse(&ctl_option_set, "--add n --readonly --description d -s p -j"), 0);
 	assert_true(target.ctl.readonly && target.ctl.json);

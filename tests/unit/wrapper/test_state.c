@@ -186,7 +186,6 @@ static const struct {
 	{"[]", ": not a state file of version 2 (\"version\": 2)"},
 	{"{\"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": 3, \"images\": {}}", ": not a state file of version 2"},
-	{"{\"version\": 2.0, \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": \"2\", \"images\": {}}", ": not a state file of version 2"},
 	{"{\"version\": 2}", ": \"images\" must be an object"},
 	{"{\"version\": 2, \"images\": []}", ": \"images\" must be an object"},
