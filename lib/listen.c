@@ -3,7 +3,10 @@
 #include "listen.h"
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { RETRIES = 8, RETRY_MS = 50 };
 
 static int open_unix(const char *path, mode_t mode, struct listeners *l, struct err *err)
 {
@@ -31,6 +34,21 @@ static int open_all(const struct listen_wish *wish, struct listeners *l, struct 
 	return ret;
 }
 
+/* A predecessor that was killed holds its sockets for some more milliseconds. */
+static int open_patiently(const struct listen_wish *wish, struct listeners *l, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+	int ret = open_all(wish, l, err);
+
+	for (int i = 0; ret == -EADDRINUSE && i < RETRIES; i++) {
+		listen_remove_files(l);
+		listen_close(l);
+		nanosleep(&pause, NULL);
+		ret = open_all(wish, l, err);
+	}
+	return ret;
+}
+
 int listen_open(const struct listen_wish *wish, struct listeners *ret, struct err *err)
 {
 	struct listeners l = {0};
@@ -40,7 +58,7 @@ int listen_open(const struct listen_wish *wish, struct listeners *ret, struct er
 		return err_set(err, EINVAL, "LISTEN_FDS: must be a number of sockets up to %d",
 			SOCK_LISTEN_MAX);
 	if (r == 0)
-		r = open_all(wish, &l, err);
+		r = open_patiently(wish, &l, err);
 	if (r < 0) {
 		listen_remove_files(&l);
 		listen_close(&l);

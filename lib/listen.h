@@ -23,7 +23,8 @@ struct listeners {
 
 /*
  * Sockets passed by systemd are taken instead of WISH. Neither addresses nor paths: all of IPv4
- * and IPv6. 0 or -errno with a line; then nothing stays open.
+ * and IPv6. What is in use is tried again for 0.4 s. 0 or -errno with a line; then nothing stays
+ * open.
  */
 int listen_open(const struct listen_wish *wish, struct listeners *ret, struct err *err);
 

@@ -161,7 +161,17 @@ void lane_unwait(struct lane *l, struct conn *c)
 	c->is_waiting = false;
 }
 
-/* In order; one that still finds nothing goes to the end and stops the round. */
+static void wait_first(struct lane *l, struct conn *c)
+{
+	lane_unwait(l, c);
+	c->is_waiting = true;
+	c->next_waiting = l->waiting;
+	if (!l->waiting)
+		l->waiting_last = &c->next_waiting;
+	l->waiting = c;
+}
+
+/* In order; one that still finds no room stays the first, so that a long request has its turn. */
 static void wake_waiting(struct reactor_task *t)
 {
 	struct lane *l = container_of(t, struct lane, wake);
@@ -170,8 +180,10 @@ static void wake_waiting(struct reactor_task *t)
 	while ((c = l->waiting)) {
 		lane_unwait(l, c);
 		conn_resume(c);
-		if (c->is_waiting)
+		if (c->is_waiting) {
+			wait_first(l, c);
 			return;
+		}
 	}
 }
 

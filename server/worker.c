@@ -72,6 +72,18 @@ static const struct lobby_ops lobby_ops = {lobby_lookup, lobby_enter, lobby_left
 
 /* Clients. */
 
+static void tell_master(struct worker *w, json_t *event)
+{
+	ctl_server_broadcast(&w->ctl, event);
+	json_decref(event);
+}
+
+static void tell_gone(struct worker *w, uint64_t id)
+{
+	if (id)
+		tell_master(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)id));
+}
+
 static unsigned least_loaded(const struct worker *w)
 {
 	unsigned best = 0;
@@ -92,6 +104,7 @@ void worker_add_client(struct worker *w, int fd, uint64_t id, const struct featu
 	c = conn_new(fd, id, agreed, w->storage->facts.flags);
 	if (!c) {
 		log_peer(LOG_LEVEL_ERROR, "client refused: out of memory");
+		tell_gone(w, id);
 		return;
 	}
 	reactor_timer_cancel(&w->reactor, &w->idle);
@@ -99,12 +112,6 @@ void worker_add_client(struct worker *w, int fd, uint64_t id, const struct featu
 	l->stats.connections++;
 	log_peer(LOG_LEVEL_DEBUG, "%s: client connected", c->name);
 	lane_adopt(l, c);
-}
-
-static void tell_master(struct worker *w, json_t *event)
-{
-	ctl_server_broadcast(&w->ctl, event);
-	json_decref(event);
 }
 
 static void client_gone(struct reactor_task *t)

@@ -182,8 +182,13 @@ static int run(const struct ctl_options *o, char **args)
 		err_set(&err, EINVAL, "'%s': not an index, or not valid UTF-8", args[0]);
 		return fail(&err, EXIT_USAGE);
 	}
-	if (ctl_call(o->control, request, ANSWER_MS, &reply, &err) < 0)
-		return fail(&err, EXIT_FAILURE);
+	if (ctl_call(o->control, request, ANSWER_MS, &reply, &err) < 0) {
+		bool nobody = err.code == ENOENT || err.code == ECONNREFUSED;
+
+		log_error("%s%s", err.text,
+			nobody ? "; is xnbd-wrapper running with this --socket?" : "");
+		return EXIT_FAILURE;
+	}
 	print_answer(o, reply);
 	json_decref(reply);
 	return EXIT_SUCCESS;

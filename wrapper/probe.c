@@ -51,10 +51,12 @@ static void add_to(struct probe_list *list, struct probe *p)
 	if (p->next)
 		p->next->link = &p->next;
 	list->first = p;
+	list->count++;
 }
 
 void probe_cancel(struct probe *p)
 {
+	p->list->count--;
 	*p->link = p->next;
 	if (p->next)
 		p->next->link = p->link;
@@ -108,7 +110,7 @@ static int watch_child(struct probe *p)
 struct probe *probe_start(
 	struct probe_list *list, const char *image, bool readonly, probe_fn *fn, void *arg)
 {
-	struct probe *p = calloc(1, sizeof(*p));
+	struct probe *p = list->count < PROBES_MAX ? calloc(1, sizeof(*p)) : NULL;
 	int fds[2];
 	pid_t pid;
 

@@ -9,7 +9,7 @@
 #include "export.h"
 #include "reactor.h"
 
-enum { PROBE_DEADLINE_MS = 5000 };
+enum { PROBE_DEADLINE_MS = 5000, PROBES_MAX = 256 /* at once */ };
 
 struct probe_result {
 	int code; /* 0 = facts are valid, else errno and text */
@@ -25,11 +25,12 @@ struct probe;
 struct probe_list {
 	struct reactor *reactor;
 	struct probe *first;
+	unsigned count;
 };
 
 /*
  * FN(ARG, result) is called exactly once, from the reactor or from probe_end_all(), unless
- * probe_cancel() comes first. NULL: no process or memory could be had, FN is not called.
+ * probe_cancel() comes first. NULL: too many at once, no process or no memory; FN is not called.
  */
 struct probe *probe_start(
 	struct probe_list *list, const char *image, bool readonly, probe_fn *fn, void *arg);

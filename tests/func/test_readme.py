@@ -32,7 +32,9 @@ def require_namespace():
         sys.exit(1 if os.environ.get("CI") == "true" else 77)
     os.environ["XNBD_IN_NETNS"] = "1"
     script = 'ip link set lo up && exec "$@"'
-    os.execvp("unshare", ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, *sys.argv])
+    # A process namespace too: when this ends, so does everything the README leaves running.
+    os.execvp("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script,
+                          "sh", sys.executable, *sys.argv])
 
 
 class Readme(unittest.TestCase):

@@ -334,6 +334,18 @@ class TheEnd(Robust):
         with open(self.file, 'rb') as f:
             self.assertEqual(f.read(5000), b'whole' * 1000)
 
+    def test_93_idle_clients_are_let_go_at_once(self):
+        server = self.serve(self.file)
+        idle = [self.client(server) for _ in range(20)]
+        server.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        for c in idle:
+            c.expect_end()
+            c.close()
+        self.assertEqual(server.wait(5), 0)
+        self.assertLess(time.monotonic() - begin, 3)
+        self.assertNotIn('did not end in time', server.stderr())
+
     def test_93_stalled_client_does_not_hold_up_the_end(self):
         server = self.serve(self.file)
         c = self.client(server)

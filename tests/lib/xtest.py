@@ -26,7 +26,8 @@ BUILD = os.environ.get('XNBD_BUILD') or os.path.join(HERE, '..', '..', 'build')
 ENGINE = os.environ.get('XNBD_ENGINE', '')
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 REPORTS = ('AddressSanitizer', 'LeakSanitizer', 'ThreadSanitizer', 'runtime error:')
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, PR_SET_PDEATHSIG = 0x00020000, 1
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def program(name):
@@ -57,16 +58,23 @@ def wait_for(condition, what, seconds=10.0, interval=0.02):
 
 def connect(address, timeout=10.0):
     """Stream socket to a unix path or a (host, port)."""
-    if isinstance(address, str):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(timeout)
+    if not isinstance(address, str):
+        return socket.create_connection(address, timeout)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    end = time.monotonic() + timeout
+    while True:
         try:
             s.connect(address)
+            return s
+        except BlockingIOError:  # the queue of the listener is full
+            if time.monotonic() > end:
+                s.close()
+                raise
+            time.sleep(0.01)
         except OSError:
             s.close()
             raise
-        return s
-    return socket.create_connection(address, timeout)
 
 
 def answers(address):
@@ -111,6 +119,11 @@ def count_threads(pid):
     return len(os.listdir(f'/proc/{pid}/task'))
 
 
+def _die_with_us():
+    """In a child before exec: not even a killed test (time limit of ctest) leaves it behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Daemon:
     """A child process with its stderr in a file. Only its own process id is ever signalled."""
 
@@ -119,6 +132,8 @@ class Daemon:
         with open(log, 'ab') as out:
             popen.setdefault('stdout', out)
             popen.setdefault('stdin', subprocess.DEVNULL)
+            if threading.current_thread() is threading.main_thread():  # the signal is the thread's
+                popen.setdefault('preexec_fn', _die_with_us)
             self.process = subprocess.Popen(argv, stderr=out, **popen)
         self.pid = self.process.pid
 
@@ -314,8 +329,7 @@ def _own_namespace(done=[]):
     """From now on mounts of this process (and its children) are its own."""
     if done:
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0:
+    if LIBC.unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), 'unshare')
     subprocess.run(['mount', '--make-rprivate', '/'], check=True)
     done.append(True)

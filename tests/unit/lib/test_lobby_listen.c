@@ -92,30 +92,47 @@ static void test_crowd(void **state)
 	}
 }
 
-/* Out of descriptors: a pause instead of a busy loop, and then on with who has waited. */
-static void test_out_of_descriptors(void **state)
+/* Connects a client, and lets turns pass in which it cannot be accepted. */
+static int connect_without_descriptors(void)
 {
 	struct rlimit old, low;
-	unsigned lines;
 	int client;
 
-	(void)state;
 	hall_listen();
 	client = hall_connect();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	low = old;
 	low.rlim_cur = (rlim_t)client + 1;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-	lines = hall.lines;
 	loop_turns(&hall.reactor, 50);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_int_equal(hall.lines, lines + 1);
+	return client;
+}
+
+/* Out of descriptors: a pause instead of a busy loop, and then on with who has waited. */
+static void test_out_of_descriptors(void **state)
+{
+	int client = connect_without_descriptors();
+
+	(void)state;
+	assert_int_equal(hall.lines, 1);
 	assert_int_equal(hall.lobby.listeners[0].watch.events, 0);
 	loop_turns(&hall.reactor, 5);
 	assert_int_equal(hall.lobby.count, 0);
 	clock_set_for_test(hall.start + 1000);
 	hall_until_count(1);
 	close(client);
+}
+
+static void test_stopped_during_the_pause(void **state)
+{
+	int client = connect_without_descriptors();
+
+	(void)state;
+	assert_int_equal(hall.reactor.timers, 1);
+	lobby_stop_listening(&hall.lobby);
+	assert_int_equal(hall.reactor.timers, 0);
+	hall_expect_closed(client); /* by the listener's end */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hall_set_up, hall_tear_down)
@@ -128,6 +145,7 @@ int main(void)
 		TEST(test_refused_descriptors),
 		TEST(test_crowd),
 		TEST(test_out_of_descriptors),
+		TEST(test_stopped_during_the_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "temp.h"
 #include "util.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -303,21 +305,58 @@ static int call_open(struct io *io)
 	return 0;
 }
 
-/* A call that blocks holds up no other one, also when an idle thread was just woken for it. */
+static void run_pair(void)
+{
+	struct io waits = {.op = IO_CALL, .call = call_wait};
+	struct io opens = {.op = IO_CALL, .call = call_open};
+
+	submit(&waits);
+	submit(&opens);
+	wait_all();
+	assert_int_equal(waits.result, 0);
+	assert_int_equal(opens.result, 0);
+}
+
+/* A call that blocks holds up no other one, also when the only idle thread was woken for it. */
 static void test_blocked_call(void **state)
 {
+	struct io first = {.op = IO_CALL, .call = call_open};
+
 	(void)state;
 	sem_init(&gate, 0, 0);
-	for (int i = 0; i < 20; i++) {
-		struct io waits = {.op = IO_CALL, .call = call_wait};
-		struct io opens = {.op = IO_CALL, .call = call_open};
+	assert_int_equal(run(&first), 0);
+	sem_wait(&gate);
+	usleep(50000); /* its thread is idle now, and the only one */
+	for (int i = 0; i < 20; i++)
+		run_pair();
+	sem_destroy(&gate);
+}
 
-		submit(&waits);
-		submit(&opens);
-		wait_all();
-		assert_int_equal(waits.result, 0);
-		assert_int_equal(opens.result, 0);
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int n = -2; /* . and .. */
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* One call after the other needs one thread; a second may start while the first winds up. */
+static void test_no_more_threads_than_needed(void **state)
+{
+	int before = count_threads();
+
+	(void)state;
+	sem_init(&gate, 0, 0);
+	for (int i = 0; i < 30; i++) {
+		struct io io = {.op = IO_CALL, .call = call_open};
+
+		assert_int_equal(run(&io), 0);
+		usleep(2000);
 	}
+	assert_in_range(count_threads() - before, 1, 2);
 	sem_destroy(&gate);
 }
 
@@ -396,6 +435,7 @@ int main(void)
 		WITH(test_call, set_up_threads),
 		WITH(test_splice, set_up_threads),
 		WITH(test_blocked_call, set_up_threads),
+		WITH(test_no_more_threads_than_needed, set_up_threads),
 		WITH(test_calls_and_moves_mixed, set_up_threads),
 		WITH(test_calls_and_moves_mixed, set_up_one_thread),
 		cmocka_unit_test(test_account),

@@ -258,6 +258,7 @@ static void test_waiting_one_leaves(void **state)
 	turn();
 	assert_int_equal(t.ended, 1);
 	assert_int_equal(t.last_ended, 1);
+	check_waiting((struct conn *[]){t.conns[0], t.conns[2]}, 2);
 	lane_put_request(&t.lane, all);
 	turn();
 	assert_int_equal(t.started, 2);

@@ -179,8 +179,7 @@ static const struct {
 	const char *content, *says;
 } faults[] = {
 	{"", ": empty; remove it to begin with no exports"},
-	{"{", "state:1: "},
-	{"\n\n]", "state:3: "},
+	{"\n\n{", "state:3: "},
 	{STATE("") "x", "state:1: end of file expected"},
 	{STATE("\"a\": " TARGET("") ", \"a\": " TARGET("")), "duplicate object key"},
 	{"[]", ": not a state file of version 2 (\"version\": 2)"},
