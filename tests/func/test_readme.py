@@ -33,8 +33,8 @@ def require_namespace():
     os.environ["XNBD_IN_NETNS"] = "1"
     script = 'ip link set lo up && exec "$@"'
     # A process namespace too: when this ends, so does everything the README leaves running.
-    os.execvp("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script,
-                          "sh", sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+                          "sh", "-c", script, "sh", sys.executable, *sys.argv])
 
 
 class Readme(unittest.TestCase):
