@@ -332,7 +332,7 @@ class Background(Entry):
         return self.control(path, '{"v": 1, "cmd": "status"}')
 
     def daemonize(self, *args):
-        """Starts in the background: returns the daemon's pid; it is stopped by its control socket."""
+        """Starts in the background and returns the daemon's pid."""
         ctl = self.path('ctl.sock')
         log = self.path('server.log')
         argv = self.serve_args(self.file, '--daemonize', f'--control={ctl}', f'--logpath={log}',

@@ -18,8 +18,8 @@ FAILING_FLUSH = r'''
 #include <dlfcn.h>
 #include <errno.h>
 #include <unistd.h>
-/* Fails while the file named by FLUSH_FAULT exists, as a device that lost a write: once per write. */
 #include <stdlib.h>
+/* Fails once for each time the file named by FLUSH_FAULT is made. */
 int fdatasync(int fd)
 {
 	static int (*real)(int);

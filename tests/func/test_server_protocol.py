@@ -540,7 +540,8 @@ class Extended(Protocol):
         c = self.client('extended')
         os.truncate(self.file, 0)
         os.truncate(self.file, SIZE)
-        reply = self.payload_call(c, n.BLOCK_STATUS, self.status_payload(MIB, c.context), offset=4096)
+        reply = self.payload_call(c, n.BLOCK_STATUS, self.status_payload(MIB, c.context),
+                                  offset=4096)
         self.assertEqual((reply.error, reply.extents), (0, [(MIB, 3)]))
         reply = self.payload_call(c, n.BLOCK_STATUS, self.status_payload(SIZE, c.context),
                                   flags=n.REQ_ONE)

@@ -206,8 +206,8 @@ class Many(Robust):
 class Killed(Robust):
 
     def fio(self, server, *args):
-        return self.spawn(['fio', '--name=load', '--ioengine=nbd', f'--uri={server.uri}', '--thread',
-                           '--rw=randrw', '--bs=64k', '--size=64m', '--iodepth=16',
+        return self.spawn(['fio', '--name=load', '--ioengine=nbd', f'--uri={server.uri}',
+                           '--thread', '--rw=randrw', '--bs=64k', '--size=64m', '--iodepth=16',
                            '--time_based', '--runtime=30', *args], cwd=self.dir)
 
     def test_clients_killed_in_the_middle(self):

@@ -285,7 +285,8 @@ class Case(unittest.TestCase):
     def loop_device(self, path, sector=512):
         """A loop device over a file. It goes away with its last user, even if we are killed."""
         self.require('losetup', root=True)
-        dev = self.run_cmd('losetup', '--find', '--show', '--sector-size', str(sector), path).strip()
+        out = self.run_cmd('losetup', '--find', '--show', '--sector-size', str(sector), path)
+        dev = out.strip()
         self.run_cmd('blockdev', '--setrw', dev)  # a device remembers --setro of its former user
         hold = os.open(dev, os.O_RDONLY)
         self.addCleanup(os.close, hold)
