@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { LINGER_MS = 1000, SPLICE_MIN = 64 * 1024 };
+enum { LINGER_MS = 1000, SPLICE_MIN = 64 * 1024, STALL_BYTES = 64 * 1024, STALL_SHARE = 64 };
 
 static void end_of_turn(struct reactor_task *t);
 static void linger_over(struct reactor_timer *t);
@@ -293,7 +293,7 @@ static int receive(struct conn *c)
 		stop_reading(c);
 		return 0;
 	}
-	c->progress_at = c->lane->reactor.now;
+	c->moved += (uint64_t)n;
 	if (direct > 0) {
 		size_t got = MIN_OF((size_t)n, direct);
 
@@ -471,7 +471,6 @@ void conn_begin(struct conn *c)
 	if (c->next)
 		c->next->link = &c->next;
 	l->conns = c;
-	c->progress_at = l->reactor.now;
 	ret = reactor_add(&l->reactor, &c->watch, c->fd, EPOLLIN, ready);
 	if (ret < 0) {
 		log_peer(LOG_LEVEL_ERROR, "%s: ended: %s", c->name, strerror(-ret));
@@ -486,9 +485,19 @@ void conn_drain(struct conn *c)
 	wake(c);
 }
 
-bool conn_is_stalled(const struct conn *c, uint64_t now, uint64_t stall)
+bool conn_is_stalled(struct conn *c, uint64_t now, uint64_t stall)
 {
-	bool holds = c->filling || (c->out && c->send_full);
+	bool holds = c->filling || (c->out && c->send_full), slow;
 
-	return c->state != CONN_DEAD && holds && now - c->progress_at >= stall;
+	if (c->state == CONN_DEAD || !holds || !c->window_at) {
+		c->window_at = holds ? now : 0;
+		c->window_moved = c->moved;
+		return false;
+	}
+	if (now - c->window_at < stall)
+		return false;
+	slow = c->moved - c->window_moved < STALL_BYTES + c->bytes / STALL_SHARE;
+	c->window_at = now;
+	c->window_moved = c->moved;
+	return slow;
 }

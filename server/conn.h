@@ -37,9 +37,10 @@ struct conn {
 	struct conn *next, **link; /* in the lane */
 	struct conn *next_waiting;
 	bool is_waiting;
-	bool blocked;         /* no room for `pending` */
-	bool send_full;       /* the socket takes no more for now */
-	uint64_t progress_at; /* ms, last time a byte moved */
+	bool blocked;                     /* no room for `pending` */
+	bool send_full;                   /* the socket takes no more for now */
+	uint64_t moved;                   /* bytes received and sent */
+	uint64_t window_at, window_moved; /* ms and bytes: conn_is_stalled() */
 	/* receiving */
 	uint8_t head[NBD_REQUEST_EXT_BYTES]; /* incomplete header */
 	size_t head_len;
@@ -72,8 +73,11 @@ void conn_resume(struct conn *c);
 void conn_drain(struct conn *c);
 /* Ends at once; c->lane->ended() follows when nothing is in flight. */
 void conn_kill(struct conn *c);
-/* Holds memory and has not moved a byte for STALL ms. */
-bool conn_is_stalled(const struct conn *c, uint64_t now, uint64_t stall);
+/*
+ * To be asked now and then while others wait for memory: true if this one holds some and moved
+ * less than 64 KiB and a 64th of what it holds in STALL ms. A trickle is no progress.
+ */
+bool conn_is_stalled(struct conn *c, uint64_t now, uint64_t stall);
 
 /* conn_send.c: sends what is queued. 1 = all out, 0 = the socket is full, -1 = gone. */
 int conn_send(struct conn *c);

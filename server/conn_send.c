@@ -76,6 +76,7 @@ static void count_sent(struct conn *c, const struct request *rq)
 /* Gives back what N more bytes complete. */
 static void advance(struct conn *c, size_t n)
 {
+	c->moved += n;
 	n += c->out_sent;
 	while (c->out && n >= c->out->head_len + c->out->data_len) {
 		struct request *rq = c->out;
@@ -88,7 +89,6 @@ static void advance(struct conn *c, size_t n)
 		conn_release(c, rq);
 	}
 	c->out_sent = n;
-	c->progress_at = c->lane->reactor.now;
 }
 
 /* Is the first reply's data in a pipe, with the head already sent? */

@@ -2,7 +2,7 @@
 /*
  * Threads and memory of a worker. When slots or buffers run out, connections queue up in
  * `waiting` and are woken in order as something is put back; meanwhile a connection that holds
- * memory and makes no progress for STALL_MS is ended, so that nobody can starve the others.
+ * memory and hardly moves a byte in STALL_MS is ended, so that nobody can starve the others.
  */
 #include "lane.h"
 
@@ -161,29 +161,21 @@ void lane_unwait(struct lane *l, struct conn *c)
 	c->is_waiting = false;
 }
 
-static void wait_first(struct lane *l, struct conn *c)
-{
-	lane_unwait(l, c);
-	c->is_waiting = true;
-	c->next_waiting = l->waiting;
-	if (!l->waiting)
-		l->waiting_last = &c->next_waiting;
-	l->waiting = c;
-}
-
-/* In order; one that still finds no room stays the first, so that a long request has its turn. */
+/* Each is asked once; who still finds no room keeps its place, so that a long request has its turn.
+ */
 static void wake_waiting(struct reactor_task *t)
 {
 	struct lane *l = container_of(t, struct lane, wake);
-	struct conn *c;
+	struct conn *c = l->waiting;
 
-	while ((c = l->waiting)) {
-		lane_unwait(l, c);
+	l->waiting = NULL;
+	l->waiting_last = &l->waiting;
+	while (c) {
+		struct conn *next = c->next_waiting;
+
+		c->is_waiting = false;
 		conn_resume(c);
-		if (c->is_waiting) {
-			wait_first(l, c);
-			return;
-		}
+		c = next;
 	}
 }
 

@@ -103,13 +103,19 @@ static bool take_run(struct pool *p, int order, uint32_t *ret)
 	return true;
 }
 
+/* A quarter is kept for short buffers: long ones are held long, and need not stop all others. */
+static size_t limit_for(const struct pool *p, size_t bytes)
+{
+	return bytes > POOL_SHORT ? p->limit - p->limit / 4 : p->limit;
+}
+
 uint8_t *pool_get(struct pool *p, size_t len)
 {
 	int order = order_of(len);
 	size_t bytes = (size_t)POOL_PAGE << order;
 	uint32_t page;
 
-	if (order >= POOL_ORDERS || (p->used > 0 && p->used + bytes > p->limit))
+	if (order >= POOL_ORDERS || (p->used > 0 && p->used + bytes > limit_for(p, bytes)))
 		return NULL;
 	if (!take_run(p, order, &page))
 		return NULL;

@@ -14,6 +14,7 @@ enum {
 	POOL_PAGE = 4096,
 	POOL_ORDERS = 15, /* 4 KiB << 14 = 64 MiB, the largest buffer */
 	POOL_BUFFER_MAX = POOL_PAGE << (POOL_ORDERS - 1),
+	POOL_SHORT = 1024 * 1024, /* longer buffers get three quarters of the limit at most */
 };
 
 struct pool_page {

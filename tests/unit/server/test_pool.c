@@ -28,20 +28,35 @@ static void test_cost(void **state)
 	assert_int_equal(pool_cost(POOL_BUFFER_MAX), POOL_BUFFER_MAX);
 }
 
-/* The whole pool is free again exactly if all of the largest buffers can be had. */
+/* The whole pool is free again exactly if it has come together to runs of the largest size. */
 static void check_full(struct pool *p)
 {
-	uint8_t *all[LIMIT / POOL_BUFFER_MAX];
+	size_t runs = 0;
 
 	assert_int_equal(p->used, 0);
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		all[i] = pool_get(p, POOL_BUFFER_MAX);
-		assert_non_null(all[i]);
-	}
-	assert_null(pool_get(p, 1));
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		pool_put(p, all[i]);
-	assert_int_equal(p->used, 0);
+	for (uint32_t n = p->free[POOL_ORDERS - 1]; n; n = p->pages[n - 1].next)
+		runs++;
+	assert_int_equal(runs, p->bytes / POOL_BUFFER_MAX);
+}
+
+/* Long buffers leave a quarter of the limit to short ones. */
+static void test_reserve(void **state)
+{
+	struct pool p;
+	uint8_t *held[3], *last;
+
+	(void)state;
+	assert_int_equal(pool_init(&p, 4 * (size_t)POOL_BUFFER_MAX), 0);
+	for (int i = 0; i < 3; i++)
+		assert_non_null(held[i] = pool_get(&p, POOL_BUFFER_MAX));
+	assert_null(pool_get(&p, POOL_BUFFER_MAX));
+	assert_null(pool_get(&p, POOL_SHORT + 1));
+	assert_non_null(last = pool_get(&p, POOL_SHORT));
+	pool_put(&p, last);
+	for (int i = 0; i < 3; i++)
+		pool_put(&p, held[i]);
+	check_full(&p);
+	pool_done(&p);
 }
 
 static void check_place(
@@ -193,6 +208,7 @@ static void test_trim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_random_against_a_model),
 		cmocka_unit_test(test_smallest_fill_everything),
