@@ -187,7 +187,7 @@ static bool take_request(struct conn *c, const struct nbd_request *nbd)
 	if (admit(c, nbd))
 		return true;
 	c->pending = *nbd;
-	c->has_pending = c->blocked = true;
+	c->blocked = true;
 	return false;
 }
 
@@ -325,7 +325,7 @@ void conn_resume(struct conn *c)
 
 	if (c->state != CONN_OPEN || !c->blocked || c->is_waiting)
 		return;
-	c->blocked = c->has_pending = false;
+	c->blocked = false;
 	if (take_request(c, &nbd))
 		take_stash(c);
 	wake(c);
@@ -372,7 +372,7 @@ static void linger_over(struct reactor_timer *t)
 
 static bool between_requests(const struct conn *c)
 {
-	return c->requests == 0 && !c->filling && !c->has_pending && c->head_len == 0 &&
+	return c->requests == 0 && !c->filling && !c->blocked && c->head_len == 0 &&
 		buf_len(&c->stash) == 0;
 }
 

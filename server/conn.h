@@ -44,7 +44,6 @@ struct conn {
 	/* receiving */
 	uint8_t head[NBD_REQUEST_EXT_BYTES]; /* incomplete header */
 	size_t head_len;
-	bool has_pending;
 	struct nbd_request pending; /* decoded, waits for room */
 	struct request *filling;    /* its payload is being received */
 	uint64_t skip;              /* payload bytes of `filling` to throw away */

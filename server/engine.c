@@ -13,19 +13,25 @@ enum {
 	SYS_cachestat_ = 451 /* the same on all architectures; newer than our headers */
 };
 
-ssize_t engine_move(const struct io *io)
+/* One call for what is left; FLAGS are those of preadv2(2). */
+static ssize_t move_rest(const struct io *io, int flags)
 {
 	struct iovec iov = {.iov_base = io->buf + io->moved, .iov_len = io->len - io->moved};
 	off_t at = (off_t)(io->offset + io->moved);
 	ssize_t n;
 
 	if (io->op == IO_READ)
-		n = preadv2(io->fd, &iov, 1, at, 0);
+		n = preadv2(io->fd, &iov, 1, at, flags);
 	else if (io->op == IO_WRITE)
-		n = pwritev2(io->fd, &iov, 1, at, io->flags & IO_DSYNC ? RWF_DSYNC : 0);
+		n = pwritev2(io->fd, &iov, 1, at, flags);
 	else
 		n = splice(io->fd, &at, io->pipe, NULL, iov.iov_len, 0);
 	return n < 0 ? -errno : n;
+}
+
+ssize_t engine_move(const struct io *io)
+{
+	return move_rest(io, io->op == IO_WRITE && (io->flags & IO_DSYNC) ? RWF_DSYNC : 0);
 }
 
 /*
@@ -34,17 +40,9 @@ ssize_t engine_move(const struct io *io)
  */
 static bool try_inline(struct io *io)
 {
-	struct iovec iov = {.iov_base = io->buf, .iov_len = io->len};
-	int flags = io->flags & IO_MEMORY ? 0 : RWF_NOWAIT;
-	ssize_t n;
+	ssize_t n = move_rest(io, io->flags & IO_MEMORY ? 0 : RWF_NOWAIT);
 
-	if (io->op == IO_READ)
-		n = preadv2(io->fd, &iov, 1, (off_t)io->offset, flags);
-	else
-		n = pwritev2(io->fd, &iov, 1, (off_t)io->offset, flags);
-	if (n < 0 && (errno == EAGAIN || errno == EOPNOTSUPP || errno == EINTR))
-		return false;
-	return engine_account(io, n < 0 ? -errno : n);
+	return n != -EOPNOTSUPP && engine_account(io, n);
 }
 
 /* cachestat(2), Linux 6.5. Older kernels: never known to be in memory, so a thread does the work.
