@@ -148,3 +148,11 @@ char *fs_absolute(const char *path)
 		return NULL;
 	return joined;
 }
+
+void fs_settle(const char **path)
+{
+	char *absolute = *path ? fs_absolute(*path) : NULL;
+
+	if (absolute)
+		*path = absolute;
+}

@@ -27,4 +27,7 @@ int fs_make_folder_of(const char *path, mode_t mode, struct err *err);
  */
 char *fs_absolute(const char *path);
 
+/* Makes *PATH absolute, NULL stays NULL. Never freed: for options, which live as long as we do. */
+void fs_settle(const char **path);
+
 #endif

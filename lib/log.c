@@ -168,6 +168,13 @@ LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
 
+void log_start_error(const char *text)
+{
+	log_error("%s", text);
+	if (!log_on_stderr())
+		to_stderr(LOG_LEVEL_ERROR, text);
+}
+
 static bool peer_line_allowed(unsigned *ret_dropped)
 {
 	uint64_t now = clock_ms();

@@ -37,6 +37,9 @@ void log_line(enum log_level level, const char *text);
 /* True if stderr is where lines go (neither file nor syslog chosen). */
 bool log_on_stderr(void);
 
+/* An error at the start: also on stderr wherever the log goes, so that who starts us sees it. */
+void log_start_error(const char *text);
+
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

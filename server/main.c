@@ -21,12 +21,9 @@ enum { EXIT_USAGE = 2, DEFAULT_LANES_MAX = 4 };
 
 static struct worker worker;
 
-/* Whoever starts us shall see why it failed, wherever the log goes. */
 static int fail(const struct err *err, int status)
 {
-	log_error("%s", err->text);
-	if (!log_on_stderr())
-		fprintf(stderr, "xnbd-server: error: %s\n", err->text);
+	log_start_error(err->text);
 	return status;
 }
 
@@ -131,19 +128,13 @@ static int open_control(struct worker *w, const struct server_options *o, struct
 	return fd < 0 ? fd : worker_control(w, fd, o->control, err);
 }
 
-/* After the change to / they must still be found to be removed. Never freed: lives with the
- * options. */
+/* After the change to / they must still be found, to be removed or opened anew. */
 static void settle_paths(struct server_options *o)
 {
-	char *absolute = o->control ? fs_absolute(o->control) : NULL;
-
-	if (absolute)
-		o->control = absolute;
-	for (size_t i = 0; i < o->sockets.count; i++) {
-		absolute = fs_absolute(o->sockets.items[i]);
-		if (absolute)
-			o->sockets.items[i] = absolute;
-	}
+	fs_settle(&o->control);
+	fs_settle(&o->logpath);
+	for (size_t i = 0; i < o->sockets.count; i++)
+		fs_settle(&o->sockets.items[i]);
 }
 
 /* What must be done before the last fork; the worker's threads and rings come after it. */

@@ -18,12 +18,9 @@ enum { EXIT_USAGE = 2 };
 
 static struct master master;
 
-/* Whoever starts us shall see why it failed, wherever the log goes. */
 static int fail(const struct err *err, int status)
 {
-	log_error("%s", err->text);
-	if (!log_on_stderr())
-		fprintf(stderr, "xnbd-wrapper: error: %s\n", err->text);
+	log_start_error(err->text);
 	return status;
 }
 
@@ -47,25 +44,16 @@ static void announce(void)
 	log_info("%zu exports, control socket %s", master.exports.count, master.options->control);
 }
 
-/* Never freed: it lives as long as the options. */
-static void make_absolute(const char **path)
-{
-	char *absolute = *path ? fs_absolute(*path) : NULL;
-
-	if (absolute)
-		*path = absolute;
-}
-
 /* Paths must mean the same after the change to / and for the servers we start. */
 static void settle_paths(struct wrapper_options *o)
 {
-	make_absolute(&o->control);
-	make_absolute(&o->dbpath);
-	make_absolute(&o->logpath);
+	fs_settle(&o->control);
+	fs_settle(&o->dbpath);
+	fs_settle(&o->logpath);
 	if (o->server && strchr(o->server, '/'))
-		make_absolute(&o->server);
+		fs_settle(&o->server);
 	for (size_t i = 0; i < o->sockets.count; i++)
-		make_absolute(&o->sockets.items[i]);
+		fs_settle(&o->sockets.items[i]);
 }
 
 static int serve(const struct wrapper_options *o)

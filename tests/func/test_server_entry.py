@@ -365,6 +365,19 @@ class Background(Entry):
         self.assertRegex(log, r'^\d{4}-\d\d-\d\dT\S+Z xnbd-server\[\d+\] info: serving ')
         self.assertEqual(os.stat(self.path('server.log')).st_mode & 0o777, 0o600)
 
+    def test_relative_log_file_is_opened_anew(self):
+        """Rotation: the daemon is in / by now, and must still find the file it was given."""
+        ctl, log = self.path('ctl.sock'), self.path('relative.log')
+        argv = self.serve_args(self.file, '--daemonize', f'--control={ctl}',
+                               f'--socket={self.path("bg.sock")}', '--logpath=relative.log')
+        self.assertEqual(self.spawn(argv, cwd=self.dir).wait(), 0)
+        pid = self.status(ctl)['pid']
+        self.addCleanup(self.end, pid)
+        os.rename(log, log + '.1')
+        os.kill(pid, signal.SIGHUP)
+        xtest.wait_for(lambda: os.path.exists(log), 'a new log file')
+        self.assertNotIn('error', xtest.text_of(log + '.1'))
+
     def test_failure_is_told_in_the_foreground(self):
         other = self.serve(self.file)
         missing = self.path('nowhere')
