@@ -7,15 +7,21 @@
 
 static _Atomic uint64_t test_ms = UINT64_MAX;
 
-uint64_t clock_ms(void)
+uint64_t clock_ns(void)
 {
 	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_ms(void)
+{
 	uint64_t fake = atomic_load_explicit(&test_ms, memory_order_relaxed);
 
 	if (fake != UINT64_MAX)
 		return fake;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return clock_ns() / 1000000;
 }
 
 void clock_set_for_test(uint64_t ms)

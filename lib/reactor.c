@@ -12,6 +12,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -79,6 +80,11 @@ void reactor_done(struct reactor *r)
 	r->heap = NULL;
 	r->timers = r->heap_room = 0;
 	pthread_mutex_destroy(&r->lock);
+}
+
+void reactor_busy_poll(struct reactor *r, uint64_t ns)
+{
+	spin_init(&r->spin, ns);
 }
 
 int reactor_add(struct reactor *r, struct reactor_watch *w, int fd, uint32_t events,
@@ -295,9 +301,44 @@ static void deliver(struct reactor *r)
 	r->batch_len = 0;
 }
 
+static int fetch(struct reactor *r, int timeout)
+{
+	return epoll_wait(r->epoll_fd, r->batch, REACTOR_BATCH, timeout);
+}
+
+/* Whoever else could use this processor goes first: looking only uses up time nobody wants. */
+static int look_until(struct reactor *r, uint64_t end)
+{
+	int n;
+
+	while ((n = fetch(r, 0)) == 0 && clock_ns() < end)
+		sched_yield();
+	return n;
+}
+
+static int wait_for_events(struct reactor *r)
+{
+	int timeout = wait_ms(r), n = 0;
+	bool look = spin_is_worth(&r->spin);
+	uint64_t began;
+
+	if (timeout == 0 || r->spin.budget == 0)
+		return fetch(r, timeout);
+	began = clock_ns();
+	if (look)
+		n = look_until(r, began + r->spin.budget);
+	if (n != 0) {
+		spin_learn(&r->spin, clock_ns() - began);
+		return n;
+	}
+	n = fetch(r, timeout);
+	spin_learn(&r->spin, look ? SPIN_MISSED : clock_ns() - began);
+	return n;
+}
+
 static int turn(struct reactor *r)
 {
-	int n = epoll_wait(r->epoll_fd, r->batch, REACTOR_BATCH, wait_ms(r));
+	int n = wait_for_events(r);
 
 	if (n < 0 && errno != EINTR)
 		return -errno;

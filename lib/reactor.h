@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "spin.h"
+
 enum { REACTOR_BATCH = 128 };
 
 struct reactor_watch {
@@ -45,6 +47,7 @@ struct reactor {
 	int wake_fd;  /* eventfd */
 	uint64_t now; /* ms, taken once a turn */
 	bool stopped;
+	struct spin spin; /* busy polling; off unless reactor_busy_poll() was called */
 	struct reactor_watch wake;
 	struct epoll_event batch[REACTOR_BATCH]; /* events of this turn */
 	int batch_len;
@@ -61,6 +64,9 @@ void reactor_done(struct reactor *r);
 /* Runs until reactor_stop(). Returns 0, or -errno if epoll itself fails. */
 int reactor_run(struct reactor *r);
 void reactor_stop(struct reactor *r);
+
+/* From now on waits may begin with up to NS nanoseconds of looking instead of sleeping (spin.h). */
+void reactor_busy_poll(struct reactor *r, uint64_t ns);
 
 /* Sets the fields of W; the fd must be non-blocking. Returns 0 or -errno. */
 int reactor_add(struct reactor *r, struct reactor_watch *w, int fd, uint32_t events,

@@ -267,6 +267,7 @@ int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct 
 	ret = reactor_init(&l->reactor);
 	if (ret < 0)
 		return err_sys(err, -ret, "event loop");
+	reactor_busy_poll(&l->reactor, limits->poll_ns);
 	ret = engine_open(&l->engine, kind, &l->reactor, threads);
 	if (ret < 0)
 		return err_sys(err, -ret, "io_uring is not to be had here; use --engine=threads");

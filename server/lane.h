@@ -21,6 +21,7 @@ struct lane_limits {
 	unsigned requests;   /* in flight per connection */
 	size_t conn_bytes;   /* buffer memory in flight per connection; one request always passes */
 	size_t buffer_bytes; /* buffer memory of the lane */
+	uint64_t poll_ns;    /* busy polling, see reactor_busy_poll() */
 };
 
 /* Written by the lane, read by anyone. */

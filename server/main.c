@@ -56,6 +56,7 @@ static struct worker_config config_of(const struct server_options *o, const char
 		.one_client = one_client,
 		.of_master = o->control_fd != UINT64_MAX && !one_client,
 		.limits = {.requests = o->max_queue_size ? (unsigned)o->max_queue_size : 256,
+			.poll_ns = o->busy_poll * 1000,
 			.conn_bytes = 64 * 1024 * 1024,
 			.buffer_bytes =
 				o->max_buf_size ? (size_t)o->max_buf_size : 512 * 1024 * 1024}};

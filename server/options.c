@@ -4,6 +4,7 @@
 
 #include "export.h"
 #include "nbd.h"
+#include "spin.h"
 #include "util.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ static const struct opt rows[] = {
 		"threads that serve clients (default: one per processor, at most 4)"},
 	{"engine", 'e', OPT_TEXT, FIELD(engine), "NAME", 0, 0,
 		"disk I/O by io_uring or threads (default: auto)"},
+	{"busy-poll", 0, OPT_NUMBER, FIELD(busy_poll), "USEC", 0, SPIN_MAX_US,
+		"look for requests so long before sleeping (default 50, 0 = never)"},
 	{"max-queue-size", 'Q', OPT_NUMBER, FIELD(max_queue_size), "N", 0, 4096,
 		"requests in flight per client (default 256)"},
 	{"max-buf-size", 'B', OPT_SIZE, FIELD(max_buf_size), "BYTES", 0, 1ULL << 40,
@@ -67,6 +70,7 @@ void server_options_default(struct server_options *o)
 	o->connected_fd = o->control_fd = UINT64_MAX;
 	o->export_name = "";
 	o->engine = "auto";
+	o->busy_poll = SPIN_DEFAULT_US;
 }
 
 static int check_client_source(const struct server_options *o, struct err *err)

@@ -23,6 +23,7 @@ struct server_options {
 	const char *export_name;
 	uint64_t threads; /* 0 = by processors */
 	const char *engine;
+	uint64_t busy_poll;      /* us, 0 = never */
 	uint64_t max_queue_size; /* 0 = default */
 	uint64_t max_buf_size;   /* bytes, 0 = default */
 };

@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "nbd.h"
+#include "spin.h"
 #include "util.h"
 
 #include <errno.h>
@@ -44,6 +45,8 @@ static const struct opt rows[] = {
 		"clients at once from one address (default 16384)"},
 	{"engine", 'e', OPT_TEXT, FIELD(engine), "NAME", 0, 0,
 		"disk I/O by io_uring or threads (default: auto)"},
+	{"busy-poll", 0, OPT_NUMBER, FIELD(busy_poll), "USEC", 0, SPIN_MAX_US,
+		"look for requests so long before sleeping (default 50, 0 = never)"},
 	{"negotiator-fd", 0, OPT_NUMBER, FIELD(negotiator_fd), "N", 0, 1000000, NULL},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
@@ -63,6 +66,7 @@ void wrapper_options_default(struct wrapper_options *o)
 	o->control = WRAPPER_DEFAULT_CONTROL;
 	o->dbpath = WRAPPER_DEFAULT_STATE;
 	o->max_clients = o->max_clients_per_peer = 16384;
+	o->busy_poll = SPIN_DEFAULT_US;
 	o->negotiator_fd = UINT64_MAX;
 }
 

@@ -21,6 +21,7 @@ struct wrapper_options {
 	bool readonly, daemonize, syslog, help, version;
 	uint64_t max_queue_size, max_buf_size; /* handed to every xnbd-server */
 	uint64_t max_clients, max_clients_per_peer;
+	uint64_t busy_poll;     /* us, handed on */
 	const char *engine;     /* handed on, NULL = not given */
 	uint64_t negotiator_fd; /* UINT64_MAX = none: this process is the master */
 };

@@ -301,7 +301,8 @@ bool worker_reaped(struct master *m, pid_t pid, int status)
 struct arguments {
 	char *argv[ARGS_MAX];
 	size_t count;
-	char numbers[2][24];
+	char numbers[3][24];
+	size_t number_count;
 };
 
 static void add_arg(struct arguments *a, const char *word)
@@ -309,13 +310,13 @@ static void add_arg(struct arguments *a, const char *word)
 	a->argv[a->count++] = (char *)(uintptr_t)word;
 }
 
-static void add_number(struct arguments *a, const char *name, uint64_t value, int slot)
+static void add_number(struct arguments *a, const char *name, uint64_t value)
 {
-	if (value == 0)
-		return;
-	snprintf(a->numbers[slot], sizeof(a->numbers[slot]), "%llu", (unsigned long long)value);
+	char *text = a->numbers[a->number_count++];
+
+	snprintf(text, sizeof(a->numbers[0]), "%llu", (unsigned long long)value);
 	add_arg(a, name);
-	add_arg(a, a->numbers[slot]);
+	add_arg(a, text);
 }
 
 static void build_command(const struct master *m, const struct export_entry *e, struct arguments *a)
@@ -338,8 +339,9 @@ static void build_command(const struct master *m, const struct export_entry *e, 
 		add_arg(a, "--engine");
 		add_arg(a, o->engine);
 	}
-	add_number(a, "--max-queue-size", o->max_queue_size, 0);
-	add_number(a, "--max-buf-size", o->max_buf_size, 1);
+	add_number(a, "--busy-poll", o->busy_poll);
+	add_number(a, "--max-queue-size", o->max_queue_size);
+	add_number(a, "--max-buf-size", o->max_buf_size);
 	add_arg(a, "--");
 	add_arg(a, e->image);
 }
