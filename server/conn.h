@@ -66,8 +66,6 @@ void conn_free(struct conn *c);
 void conn_begin(struct conn *c);
 /* The outcome of RQ is known: sends the reply. */
 void conn_reply(struct request *rq);
-/* There may be room again. */
-void conn_resume(struct conn *c);
 /* Ends between requests. */
 void conn_drain(struct conn *c);
 /* Ends at once; c->lane->ended() follows when nothing is in flight. */
@@ -77,6 +75,14 @@ void conn_kill(struct conn *c);
  * less than 64 KiB and a 64th of what it holds in STALL ms. A trickle is no progress.
  */
 bool conn_is_stalled(struct conn *c, uint64_t now, uint64_t stall);
+
+/* Its end of the turn will be looked after. */
+void conn_wake(struct conn *c);
+
+/* conn_receive.c: takes in what the socket has; 1 = something, 0 = nothing there. */
+int conn_receive(struct conn *c);
+/* There may be room again. */
+void conn_resume(struct conn *c);
 
 /* conn_send.c: sends what is queued. 1 = all out, 0 = the socket is full, -1 = gone. */
 int conn_send(struct conn *c);

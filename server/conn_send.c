@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sending replies: everything that is ready in as few sendmsg calls as possible; data of long
- * reads by splice from the pipe that holds its pages.
+ * Sending replies: everything that is ready in as few sendmsg calls as possible, data of short
+ * reads right from the page cache through a window (windows.h); data of long reads by splice from
+ * the pipe that holds its pages.
  *
- * Spliced pages are sent as they are when they leave, not as they were when read. A client that
- * overwrites or trims a range while its READ is unanswered may see either state, for any server;
- * the answer is complete only when the client has received its last byte, so that is all it means
- * here too. A page cut off the file by truncation stays alive while the pipe or socket holds it.
+ * Pages are sent as they are when they leave, not as they were when the request came. A client
+ * that overwrites or trims a range while its READ is unanswered may see either state, for any
+ * server; the answer is complete only when the client has received its last byte, so that is all
+ * it means here too. Truncation: a page in a pipe or socket stays alive as long as they hold it; a
+ * page seen through a window is gone, sendmsg fails with EFAULT, and repair() makes the reply an
+ * error if nothing of it has left: a socket takes pages as a whole, and replies of several pages
+ * were checked against the end of the file.
  */
 #include "conn.h"
 
+#include "reply.h"
 #include "util.h"
 
 #include <errno.h>
@@ -18,13 +23,18 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { IOV_COUNT = 256, SEND_BYTES = 4 * 1024 * 1024 };
+enum { IOV_COUNT = 256, SEND_BYTES = 4096 * 1024, REPAIRS_MAX = 1000 };
 
 void conn_release(struct conn *c, struct request *rq)
 {
 	c->requests--;
 	c->bytes -= rq->data_cost;
 	lane_put_request(c->lane, rq);
+}
+
+static uint8_t *data_of(const struct request *rq)
+{
+	return rq->window ? (uint8_t *)(uintptr_t)rq->view : rq->data;
 }
 
 /* Appends the part of a reply behind its first SKIP bytes; returns the iovecs used. */
@@ -36,7 +46,7 @@ static int add_reply(struct iovec *iov, struct request *rq, size_t skip, size_t 
 		iov[n++] = (struct iovec){rq->head + skip, rq->head_len - skip};
 	skip -= MIN_OF(skip, rq->head_len);
 	if (!rq->pipe && skip < rq->data_len)
-		iov[n++] = (struct iovec){rq->data + skip, rq->data_len - skip};
+		iov[n++] = (struct iovec){data_of(rq) + skip, rq->data_len - skip};
 	for (int i = 0; i < n; i++)
 		*total += iov[i].iov_len;
 	return n;
@@ -117,12 +127,34 @@ static ssize_t send_copied(struct conn *c)
 	return sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
 }
 
+/*
+ * A page seen through a window cannot be had: its reply becomes an error, unless its head is out
+ * already; then only the end of the connection can tell the client (false).
+ */
+static bool repair(struct conn *c)
+{
+	for (struct request *rq = c->out; rq; rq = rq->next) {
+		if (!rq->window || rq->error || windows_readable(rq->view, rq->data_len))
+			continue;
+		if (rq == c->out && c->out_sent > 0)
+			return false;
+		rq->error = EIO;
+		atomic_fetch_add_explicit(&c->lane->stats.errors, 1, memory_order_relaxed);
+		reply_build(rq, &c->agreed);
+	}
+	return true;
+}
+
 int conn_send(struct conn *c)
 {
+	int repairs = 0;
+
 	while (c->out) {
 		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 
 		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EFAULT && repairs++ < REPAIRS_MAX && repair(c))
 			continue;
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN ? 0 : -1;

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { SPLICE_MIN = 64 * 1024 };
+
 static struct storage *storage_of(const struct request *rq)
 {
 	return rq->conn->lane->storage;
@@ -122,13 +124,19 @@ static int call_status(struct storage *st, struct request *rq)
 
 static int run_command(struct storage *st, struct request *rq)
 {
+	int ret;
+
 	switch (rq->nbd.type) {
 	case NBD_CMD_FLUSH:
 		return st->ops->flush(st);
 	case NBD_CMD_TRIM:
-		return st->ops->discard(st, rq->nbd.offset, rq->nbd.length);
+		ret = st->ops->discard(st, rq->nbd.offset, rq->nbd.length);
+		st->generation++;
+		return ret;
 	case NBD_CMD_WRITE_ZEROES:
-		return call_zero(st, rq);
+		ret = call_zero(st, rq);
+		st->generation++;
+		return ret;
 	case NBD_CMD_CACHE:
 		return st->ops->cache(st, rq->nbd.offset, rq->nbd.length);
 	case NBD_CMD_BLOCK_STATUS:
@@ -217,7 +225,9 @@ static void start_splice(struct request *rq)
 
 static void start_ready(struct request *rq)
 {
-	if (rq->pipe)
+	if (rq->window)
+		finish(rq);
+	else if (rq->pipe)
 		start_splice(rq);
 	else if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
 		step(rq);
@@ -249,4 +259,46 @@ void exec_start(struct request *rq)
 		ret = st->ops->prepare(st, rq);
 	if (ret <= 0)
 		request_prepared(rq, ret);
+}
+
+/* Short reads of what is in memory: seen where it is. */
+static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, struct window **ret)
+{
+	struct storage *st = l->storage;
+	struct window_range range = {.generation = st->generation};
+	struct piece piece;
+
+	st->ops->map(st, false, nbd->offset, nbd->length, &piece, 1);
+	if (!(piece.io_flags & IO_WINDOW))
+		return NULL;
+	range.fd = piece.fd;
+	range.offset = piece.offset;
+	range.length = (size_t)piece.length;
+	return windows_find(&l->windows, &range, l->reactor.now, ret);
+}
+
+struct request *exec_slot(struct lane *l, const struct nbd_request *nbd, size_t need)
+{
+	bool direct = need > 0 && nbd->type == NBD_CMD_READ && l->storage->direct;
+	struct window *window = NULL;
+	const uint8_t *view = NULL;
+	struct pipe *pipe = NULL;
+	struct request *rq;
+
+	if (direct && need >= SPLICE_MIN)
+		pipe = lane_get_pipe(l, nbd->offset, nbd->length);
+	else if (direct)
+		view = find_view(l, nbd, &window);
+	rq = lane_get_request(l, pipe || view ? 0 : need);
+	if (rq) {
+		rq->pipe = pipe;
+		rq->window = window;
+		rq->view = view;
+		return rq;
+	}
+	if (pipe)
+		lane_put_pipe(l, pipe);
+	if (window)
+		windows_put(window);
+	return NULL;
 }

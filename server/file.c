@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "nbd.h"
 #include "util.h"
+#include "windows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,10 +241,11 @@ static void find_flags(struct file *f)
 
 	if (!f->block_device && fstatfs(f->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC) {
 		f->read_flags = f->write_flags = IO_MEMORY;
-		return;
-	}
-	if (knows_nowait(f->fd))
+	} else if (knows_nowait(f->fd)) {
 		f->read_flags = f->write_flags = IO_INLINE;
+	}
+	if (f->read_flags && windows_allowed(f->fd))
+		f->read_flags |= IO_WINDOW;
 }
 
 static int open_again(int fd)
@@ -281,7 +283,7 @@ struct storage *file_open(const char *path, bool readonly, struct err *err)
 		return NULL;
 	}
 	f->storage.ops = &file_ops;
-	f->storage.spliceable = true;
+	f->storage.direct = true;
 	f->fd = export_open(path, &readonly, &f->storage.facts, err);
 	if (f->fd >= 0)
 		ret = find_kind(f);

@@ -129,6 +129,8 @@ void lane_put_request(struct lane *l, struct request *rq)
 		pool_put(&l->pool, rq->data);
 	if (rq->pipe)
 		lane_put_pipe(l, rq->pipe);
+	if (rq->window)
+		windows_put(rq->window);
 	rq->next = l->free_slots;
 	l->free_slots = rq;
 	if (l->waiting)
@@ -201,6 +203,7 @@ static void check_idle(struct reactor_timer *t)
 
 	if (l->activity == l->activity_seen && l->pool.used == 0) {
 		pool_trim(&l->pool);
+		windows_trim(&l->windows);
 		free_pipes(l);
 		return;
 	}
@@ -267,6 +270,7 @@ int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct 
 	ret = reactor_init(&l->reactor);
 	if (ret < 0)
 		return err_sys(err, -ret, "event loop");
+	windows_init(&l->windows, limits->windows);
 	reactor_busy_poll(&l->reactor, limits->poll_ns);
 	ret = engine_open(&l->engine, kind, &l->reactor, threads);
 	if (ret < 0)
@@ -307,6 +311,7 @@ void lane_done(struct lane *l)
 	}
 	engine_close(&l->engine);
 	free_pipes(l);
+	windows_done(&l->windows);
 	pool_done(&l->pool);
 	free(l->rx);
 	while (l->slabs) {

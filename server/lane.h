@@ -12,6 +12,7 @@
 #include "reactor.h"
 #include "request.h"
 #include "storage.h"
+#include "windows.h"
 
 #include <stdatomic.h>
 
@@ -22,6 +23,7 @@ struct lane_limits {
 	size_t conn_bytes;   /* buffer memory in flight per connection; one request always passes */
 	size_t buffer_bytes; /* buffer memory of the lane */
 	uint64_t poll_ns;    /* busy polling, see reactor_busy_poll() */
+	size_t windows;      /* of the lane, see windows.h */
 };
 
 /* Written by the lane, read by anyone. */
@@ -48,6 +50,7 @@ struct lane {
 	pthread_t thread;
 	struct engine engine;
 	struct pool pool;
+	struct windows windows;
 	struct storage *storage;
 	struct lane_limits limits;
 	struct lane_stats stats;

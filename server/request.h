@@ -25,20 +25,23 @@ struct conn;
 struct request {
 	struct nbd_request nbd;
 	struct conn *conn;
-	uint8_t *data;     /* pool buffer or NULL: payload, read data, extents */
-	size_t data_cost;  /* bytes of memory behind `data` */
-	struct pipe *pipe; /* instead of `data`: the read data by reference */
-	size_t filled;     /* payload bytes received so far */
-	uint64_t pos;      /* read/write: bytes of the range handed to ios so far */
-	unsigned running;  /* ios in flight */
-	int error;         /* errno of the first failure, 0 = none */
-	const char *text;  /* why, for people; static, may be NULL */
-	int extents;       /* BLOCK_STATUS: number found */
+	/* Where its data is, one of these or none: */
+	uint8_t *data;         /* pool buffer: payload, read data, extents */
+	struct pipe *pipe;     /* of a long read: holds references to its pages */
+	struct window *window; /* of a short read of cached blocks: they are seen at `view` */
+	const uint8_t *view;   /* for system calls only, see windows.h */
+	size_t data_cost;      /* bytes of memory behind `data` */
+	size_t filled;         /* payload bytes received so far */
+	uint64_t pos;          /* read/write: bytes of the range handed to ios so far */
+	unsigned running;      /* ios in flight */
+	int error;             /* errno of the first failure, 0 = none */
+	const char *text;      /* why, for people; static, may be NULL */
+	int extents;           /* BLOCK_STATUS: number found */
 	struct io ios[REQUEST_PIECES];
 	/* the reply */
 	uint8_t head[NBD_REPLY_HEADER_MAX + 6 + REQUEST_TEXT_MAX];
 	size_t head_len;
-	size_t data_len; /* bytes of `data` that belong to the reply */
+	size_t data_len; /* bytes of data that belong to the reply */
 	struct request *next;
 };
 

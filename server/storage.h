@@ -10,6 +10,7 @@
 #ifndef SERVER_STORAGE_H
 #define SERVER_STORAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@ enum piece_kind {
 struct piece {
 	enum piece_kind kind;
 	int fd;
-	unsigned io_flags; /* IO_INLINE, IO_MEMORY: see engine.h */
+	unsigned io_flags; /* IO_INLINE, IO_MEMORY, IO_WINDOW: see engine.h */
 	uint64_t offset;   /* in fd */
 	uint64_t length;
 };
@@ -75,7 +76,9 @@ struct storage_ops {
 struct storage {
 	const struct storage_ops *ops;
 	struct export_facts facts;
-	bool spliceable; /* map() always gives one piece of DATA: long reads go by splice(2) */
+	bool direct; /* map() for a read always gives one piece of DATA and needs no prepare():
+		      * such reads can go by splice(2) or through a window */
+	_Atomic unsigned generation; /* changes after each discard and zero */
 };
 
 /* file.c: a regular file or block device, opened by export_open(). NULL with ERR filled. */

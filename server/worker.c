@@ -215,6 +215,9 @@ static int init_lanes(struct worker *w, struct err *err)
 	int ret = 0;
 
 	limits.buffer_bytes /= w->config.lanes;
+	limits.windows = WINDOWS_MAX;
+	while (limits.windows * w->config.lanes > WORKER_WINDOWS_MAX)
+		limits.windows /= 2;
 	for (unsigned i = 0; ret == 0 && i < w->config.lanes; i++) {
 		struct lane *l = &w->lanes[i];
 

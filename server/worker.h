@@ -17,8 +17,9 @@
 enum {
 	WORKER_LANES_MAX = 64,
 	WORKER_HANDSHAKES_MAX = 4096,
-	WORKER_DRAIN_MS = 5000, /* time for clients to take their replies at the end */
-	WORKER_IDLE_MS = 3000,  /* without clients: tell the master, or end if there is none */
+	WORKER_WINDOWS_MAX = 16384, /* a quarter of the mappings Linux gives a process */
+	WORKER_DRAIN_MS = 5000,     /* time for clients to take their replies at the end */
+	WORKER_IDLE_MS = 3000,      /* without clients: tell the master, or end if there is none */
 };
 
 struct worker_config {
