@@ -76,6 +76,8 @@ void conn_reply(struct request *rq)
 		return;
 	}
 	reply_build(rq, &c->agreed);
+	if (rq->data_len == 0)
+		conn_put_data(c, rq);
 	rq->next = NULL;
 	*c->out_last = rq;
 	c->out_last = &rq->next;

@@ -86,6 +86,9 @@ void conn_resume(struct conn *c);
 
 /* conn_send.c: sends what is queued. 1 = all out, 0 = the socket is full, -1 = gone. */
 int conn_send(struct conn *c);
+/* Gives back its buffer before that: the reply is without data, and the next payload finds the
+ * buffer still in the processor's cache. */
+void conn_put_data(struct conn *c, struct request *rq);
 /* Gives back a request whose reply is out, or that needs none. */
 void conn_release(struct conn *c, struct request *rq);
 

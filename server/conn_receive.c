@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
+enum { LONG_PAYLOAD = 16 * 1024, AFTER_LONG_PAYLOAD = 256 };
+
 static void protocol_error(struct conn *c, const char *what)
 {
 	log_peer(LOG_LEVEL_WARN, "%s: ended: %s", c->name, what);
@@ -187,7 +189,10 @@ static size_t consume(struct conn *c, const uint8_t *p, size_t len)
 	return used;
 }
 
-/* A payload goes straight into its buffer, what follows into the lane's. */
+/*
+ * A payload goes straight into its buffer, what follows into the lane's. Behind the rest of a long
+ * one that is hardly more than the next header, so that the next payload is not copied twice.
+ */
 static ssize_t receive_bytes(struct conn *c, size_t *ret_direct)
 {
 	struct request *rq = c->filling;
@@ -200,7 +205,8 @@ static ssize_t receive_bytes(struct conn *c, size_t *ret_direct)
 		*ret_direct = (size_t)rq->nbd.length - rq->filled;
 		iov[n++] = (struct iovec){rq->data + rq->filled, *ret_direct};
 	}
-	iov[n++] = (struct iovec){c->lane->rx, LANE_RX_BYTES};
+	iov[n++] = (struct iovec){
+		c->lane->rx, *ret_direct >= LONG_PAYLOAD ? AFTER_LONG_PAYLOAD : LANE_RX_BYTES};
 	r = readv(c->fd, iov, n);
 	return r < 0 ? -errno : r;
 }

@@ -25,6 +25,12 @@
 
 enum { IOV_COUNT = 256, SEND_BYTES = 4096 * 1024, REPAIRS_MAX = 1000 };
 
+void conn_put_data(struct conn *c, struct request *rq)
+{
+	c->bytes -= rq->data_cost;
+	lane_put_data(c->lane, rq);
+}
+
 void conn_release(struct conn *c, struct request *rq)
 {
 	c->requests--;

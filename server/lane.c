@@ -123,18 +123,25 @@ struct request *lane_get_request(struct lane *l, size_t len)
 	return rq;
 }
 
-void lane_put_request(struct lane *l, struct request *rq)
+void lane_put_data(struct lane *l, struct request *rq)
 {
 	if (rq->data)
 		pool_put(&l->pool, rq->data);
+	rq->data = NULL;
+	rq->data_cost = 0;
+	if (l->waiting)
+		reactor_defer(&l->reactor, &l->wake);
+}
+
+void lane_put_request(struct lane *l, struct request *rq)
+{
+	lane_put_data(l, rq);
 	if (rq->pipe)
 		lane_put_pipe(l, rq->pipe);
 	if (rq->window)
 		windows_put(rq->window);
 	rq->next = l->free_slots;
 	l->free_slots = rq;
-	if (l->waiting)
-		reactor_defer(&l->reactor, &l->wake);
 }
 
 void lane_wait(struct lane *l, struct conn *c)

@@ -89,6 +89,8 @@ void lane_kill(struct lane *l);
 /* In the lane's thread. A slot, zeroed but for its ios, and a buffer of LEN bytes (0: none). */
 struct request *lane_get_request(struct lane *l, size_t len);
 void lane_put_request(struct lane *l, struct request *rq);
+/* Only its buffer: the reply needs no data. */
+void lane_put_data(struct lane *l, struct request *rq);
 /* A pipe with room for [offset, offset + length) of a file; NULL: use a buffer. A request that has
  * one (rq->pipe) gives it back with itself. */
 struct pipe *lane_get_pipe(struct lane *l, uint64_t offset, uint64_t length);
