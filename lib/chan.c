@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { TURN_MAX = 256 }; /* messages received in one turn, so that others have theirs */
+/* Messages received in one turn, so that others have theirs. */
+enum { TURN_MAX = 256 };
 
 struct frame {
 	uint32_t type;
@@ -61,7 +62,7 @@ static int keep(struct chan *c, const struct frame *f, size_t len, int fd)
 
 int chan_send(struct chan *c, uint32_t type, const void *body, size_t len, int fd)
 {
-	struct frame f = {.type = type};
+	struct frame f;
 	size_t total = offsetof(struct frame, body) + len;
 	ssize_t r;
 	int ret = 0;
@@ -70,6 +71,8 @@ int chan_send(struct chan *c, uint32_t type, const void *body, size_t len, int f
 		fd_close(&fd);
 		return -EMSGSIZE;
 	}
+	f.type = type;
+	f.pad = 0;
 	if (len)
 		memcpy(f.body, body, len);
 	r = c->first ? -EAGAIN : sock_send_fd(c->fd, &f, total, fd);
@@ -91,15 +94,21 @@ static void send_pending(struct chan *c)
 	reactor_change(c->reactor, &c->watch, EPOLLIN);
 }
 
+/* A single message is the rule: then there is no second look at an empty socket. */
 static void receive(struct chan *c)
 {
-	for (int i = 0; i < TURN_MAX; i++) {
+	int burst = c->burst;
+
+	c->burst = MIN_OF(burst * 4, (int)TURN_MAX);
+	for (int i = 0; i < burst; i++) {
 		struct frame f;
 		int fd;
 		ssize_t r = sock_recv_fd(c->fd, &f, sizeof(f), &fd);
 
-		if (r == -EAGAIN)
+		if (r == -EAGAIN) {
+			c->burst = 1;
 			return;
+		}
 		if (r < (ssize_t)offsetof(struct frame, body)) {
 			fd_close(&fd);
 			c->ops->closed(c);
@@ -125,7 +134,7 @@ int chan_init(struct chan *c, struct reactor *r, int fd, const struct chan_ops *
 {
 	int ret;
 
-	*c = (struct chan){.reactor = r, .ops = ops, .fd = fd};
+	*c = (struct chan){.reactor = r, .ops = ops, .fd = fd, .burst = 1};
 	c->last = &c->first;
 	ret = reactor_add(r, &c->watch, fd, EPOLLIN, ready);
 	if (ret < 0)

@@ -30,6 +30,7 @@ struct chan {
 	const struct chan_ops *ops;
 	struct chan_pending *first, **last; /* not sent yet */
 	int fd;
+	int burst; /* messages to look for in a turn: as many as came lately */
 };
 
 /* Both ends CLOEXEC and non-blocking. 0 or -errno. */

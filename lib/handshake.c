@@ -177,7 +177,9 @@ int handshake_init(struct handshake *h, struct reactor *r, int fd, const struct 
 	neg_init(&h->neg);
 	buf_init(&h->out, OUT_MAX);
 	start(h, oldstyle);
-	ret = reactor_add(r, &h->watch, fd, EPOLLOUT, ready);
+	/* The greeting fits into any socket; what goes wrong shows in the next turn. */
+	ret = reactor_add(r, &h->watch, fd,
+		h->neg.verdict == NEG_MORE && send_out(h) == 1 ? EPOLLIN : EPOLLOUT, ready);
 	if (ret == 0)
 		ret = reactor_timer_set(r, &h->deadline, HANDSHAKE_OPTION_MS);
 	if (ret < 0)

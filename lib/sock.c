@@ -232,25 +232,32 @@ bool sock_is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
-/* Room for some long replies, so that sender and receiver need not take turns. */
-static void grow_send_buffer(int fd)
+bool sock_grow(int fd)
 {
-	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UNIX_SEND_BYTES) < 0)
-		set_int(fd, SOL_SOCKET, SO_SNDBUF, UNIX_SEND_BYTES);
+	int family = 0;
+	socklen_t len = sizeof(family);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || family != AF_UNIX)
+		return false; /* TCP finds its own sizes */
+	return set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UNIX_SEND_BYTES) == 0 ||
+		set_int(fd, SOL_SOCKET, SO_SNDBUF, UNIX_SEND_BYTES) == 0;
+}
+
+static void tune(int fd)
+{
+	if (set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
+		return; /* a unix socket */
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
 }
 
 void sock_prepare(int fd)
 {
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	if (set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0) {
-		grow_send_buffer(fd); /* a unix socket; TCP finds its own sizes */
-		return;
-	}
-	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
-	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
-	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
+	tune(fd);
 }
 
 int sock_accept(int fd)
@@ -259,7 +266,7 @@ int sock_accept(int fd)
 
 	if (client < 0)
 		return -errno;
-	sock_prepare(client);
+	tune(client);
 	return client;
 }
 

@@ -49,6 +49,9 @@ bool sock_is_listening(int fd);
 int sock_accept(int fd);
 /* The same settings for a socket that came from elsewhere; makes it non-blocking. */
 void sock_prepare(int fd);
+/* Gives a unix socket room for some long replies, so that sender and receiver need not take turns;
+ * false if nothing changed. */
+bool sock_grow(int fd);
 
 struct sock_peer {
 	char name[SOCK_NAME_MAX]; /* "192.0.2.1:4711", "[::1]:4711", "unix:uid=1000,pid=12" */

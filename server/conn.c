@@ -210,9 +210,10 @@ void conn_begin(struct conn *c)
 	if (ret < 0) {
 		log_peer(LOG_LEVEL_ERROR, "%s: ended: %s", c->name, strerror(-ret));
 		conn_kill(c);
-	} else if (l->draining) {
-		conn_wake(c);
+		return;
 	}
+	conn_receive(c); /* its first requests may have come before us */
+	conn_wake(c);
 }
 
 void conn_drain(struct conn *c)

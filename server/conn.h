@@ -39,6 +39,7 @@ struct conn {
 	bool is_waiting;
 	bool blocked;                     /* no room for `pending` */
 	bool send_full;                   /* the socket takes no more for now */
+	bool grown;                       /* the socket has been given more room */
 	uint64_t moved;                   /* bytes received and sent */
 	uint64_t window_at, window_moved; /* ms and bytes: conn_is_stalled() */
 	/* receiving */

@@ -151,6 +151,15 @@ static bool repair(struct conn *c)
 	return true;
 }
 
+/* Full for the first time: a larger one may do. */
+static bool make_room(struct conn *c)
+{
+	bool first = !c->grown;
+
+	c->grown = true;
+	return first && sock_grow(c->fd);
+}
+
 int conn_send(struct conn *c)
 {
 	int repairs = 0;
@@ -161,6 +170,8 @@ int conn_send(struct conn *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EFAULT && repairs++ < REPAIRS_MAX && repair(c))
+			continue;
+		if (n < 0 && errno == EAGAIN && make_room(c))
 			continue;
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN ? 0 : -1;

@@ -102,11 +102,11 @@ static int take_given_client(struct worker *w, const struct server_options *o, s
 		ret = feature_parse(o->negotiated, &agreed, err);
 	if (ret < 0)
 		return ret;
+	sock_prepare(fd);
 	if (!o->inetd) {
 		worker_add_client(w, fd, 0, &agreed);
 		return 0;
 	}
-	sock_prepare(fd);
 	ret = lobby_admit(&w->lobby, fd);
 	return ret < 0 ? err_sys(err, -ret, "client") : 0;
 }

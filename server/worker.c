@@ -100,7 +100,6 @@ void worker_add_client(struct worker *w, int fd, uint64_t id, const struct featu
 	struct lane *l = &w->lanes[least_loaded(w)];
 	struct conn *c;
 
-	sock_prepare(fd);
 	c = conn_new(fd, id, agreed, w->storage->facts.flags);
 	if (!c) {
 		log_peer(LOG_LEVEL_ERROR, "client refused: out of memory");

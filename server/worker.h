@@ -60,7 +60,8 @@ int worker_control(struct worker *w, int fd, const char *path, struct err *err);
 int worker_run(struct worker *w);
 void worker_done(struct worker *w);
 
-/* Takes FD of a client in transmission. ID 0: the worker chooses one and tells no master. */
+/* Takes the non-blocking FD of a client in transmission. ID 0: the worker chooses one and tells no
+ * master. */
 void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed);
 /* Starts the orderly end. */
 void worker_stop(struct worker *w);

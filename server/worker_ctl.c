@@ -3,13 +3,15 @@
  * Control commands of a worker, a row each.
  *
  *	status                             what it serves and how busy it is
- *	client  id, features, fd: true     a client in transmission, from the master
+ *	client  id, features, fd: true     a client in transmission, from the master; with
+ *	        quiet: true only a failure is answered
  *	stop                               the orderly end, as SIGTERM
  */
 #include "worker.h"
 
 #include "util.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static json_t *count_requests(const struct worker *w)
@@ -78,8 +80,10 @@ static void do_client(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 		fd_close(&fd);
 		ctl_send_error(c, err.text);
 	} else {
+		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 		worker_add_client(w, fd, (uint64_t)id, &agreed);
-		ctl_send(c, ctl_ok(), -1);
+		if (!json_is_true(json_object_get(msg, "quiet")))
+			ctl_send(c, ctl_ok(), -1);
 	}
 }
 

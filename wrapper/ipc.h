@@ -4,7 +4,8 @@
  *
  * The negotiator owns the listeners and every handshake. It knows names, not files: what an
  * export is like it asks the master (LOOKUP), and a client whose handshake is complete goes to
- * the master with its socket (ENTER).
+ * the master with its socket (ENTER). While a server runs and no limit is near, the negotiator may
+ * keep what it was told and answer by itself, until it is told to ASK again.
  */
 #ifndef WRAPPER_IPC_H
 #define WRAPPER_IPC_H
@@ -23,6 +24,7 @@ enum ipc_type {
 	IPC_FORGET,       /* uint32_t export id */
 	IPC_FACTS,        /* struct ipc_facts: answer to a LOOKUP */
 	IPC_REFUSE,       /* struct ipc_refuse: the other answer */
+	IPC_ASK,          /* uint32_t export id: keeps its facts no longer */
 	IPC_SHUTDOWN,     /* no body: accept no more, answer options with ERR_SHUTDOWN */
 	/* negotiator to master */
 	IPC_LOOKUP = 100, /* struct ipc_lookup */
@@ -38,6 +40,7 @@ struct ipc_export {
 
 struct ipc_facts {
 	uint64_t client;
+	uint32_t keep; /* id of the export whose facts may be kept; NEG_NO_EXPORT = none */
 	struct export_facts facts;
 };
 

@@ -9,6 +9,7 @@
 #include "ipc.h"
 #include "log.h"
 #include "nbd.h"
+#include "negotiate.h"
 #include "probe.h"
 #include "str.h"
 #include "util.h"
@@ -20,11 +21,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { RESPAWN_MS = 1000, QUICK_DEATH_MS = 5000 };
+enum { RESPAWN_MS = 1000, QUICK_DEATH_MS = 5000, KEEP_LIMIT_MIN = 64 };
 
-void master_facts(struct master *m, uint64_t client, const struct export_facts *facts)
+void master_facts(
+	struct master *m, uint64_t client, const struct export_facts *facts, uint32_t keep)
 {
-	struct ipc_facts msg = {.client = client, .facts = *facts};
+	struct ipc_facts msg = {.client = client, .keep = keep, .facts = *facts};
 
 	chan_send(&m->negotiator, IPC_FACTS, &msg, sizeof(msg), -1);
 }
@@ -63,7 +65,19 @@ void link_forget_export(struct master *m, uint32_t id)
 	chan_send(&m->negotiator, IPC_FORGET, &id, sizeof(id), -1);
 }
 
+void link_ask_again(struct master *m, uint32_t id)
+{
+	chan_send(&m->negotiator, IPC_ASK, &id, sizeof(id), -1);
+}
+
 /* Limits. */
+
+bool link_may_keep(const struct master *m)
+{
+	uint64_t limit = MIN_OF(m->options->max_clients, m->options->max_clients_per_peer);
+
+	return limit >= KEEP_LIMIT_MIN && m->client_count < limit / 2;
+}
 
 static unsigned clients_of(const struct master *m, const char *host)
 {
@@ -109,7 +123,7 @@ static void probe_answer(void *arg, const struct probe_result *result)
 			strerror(result->code));
 		master_refuse(q->master, q->client, master_refusal(result->code), text);
 	} else {
-		master_facts(q->master, q->client, &result->facts);
+		master_facts(q->master, q->client, &result->facts, NEG_NO_EXPORT);
 	}
 	free(q);
 }
@@ -156,7 +170,7 @@ static void lookup(struct master *m, const struct ipc_lookup *msg)
 	else if (msg->final && over_limit(m, msg->host, text, sizeof(text)))
 		master_refuse(m, msg->client, NBD_REP_ERR_POLICY, text);
 	else if (w && w->state == WORKER_READY && !msg->final)
-		master_facts(m, msg->client, &w->facts);
+		master_facts(m, msg->client, &w->facts, NEG_NO_EXPORT);
 	else if (msg->final)
 		ask_worker(m, msg->client, msg->export_id);
 	else

@@ -60,7 +60,9 @@ int master_export_added(struct master *m, const struct export_entry *e, struct e
 int master_export_remove(struct master *m, uint32_t id, struct err *err);
 
 /* Answers to lookups (link.c). */
-void master_facts(struct master *m, uint64_t client, const struct export_facts *facts);
+/* KEEP: id of the export if the negotiator may answer for it from now on, else NEG_NO_EXPORT. */
+void master_facts(
+	struct master *m, uint64_t client, const struct export_facts *facts, uint32_t keep);
 void master_refuse(struct master *m, uint64_t client, uint32_t reply, const char *text);
 /* NBD_REP_ERR_* for an image that cannot be served because of ERROR (errno). */
 uint32_t master_refusal(int error);
@@ -70,6 +72,10 @@ int link_start(struct master *m, struct err *err);
 void link_stop(struct master *m);
 void link_send_export(struct master *m, const struct export_entry *e);
 void link_forget_export(struct master *m, uint32_t id);
+/* May the negotiator let clients in by itself? Not when a limit is near. */
+bool link_may_keep(const struct master *m);
+/* It must ask again about this export. */
+void link_ask_again(struct master *m, uint32_t id);
 /* From SIGCHLD: true if PID was the negotiator. */
 bool link_reaped(struct master *m, pid_t pid, int status);
 

@@ -25,6 +25,8 @@ enum { HANDSHAKES_MAX = 16384, ID_TIME_SHIFT = 22 };
 struct known {
 	uint32_t id;
 	bool is_default;
+	bool keeps; /* `facts` are true until the master says otherwise */
+	struct export_facts facts;
 	size_t name_len;
 	char *name, *description; /* one allocation, at name */
 };
@@ -77,16 +79,23 @@ static bool export_at(void *ctx, size_t index, struct neg_item *ret)
 	return true;
 }
 
+static struct known *known_by_id(uint32_t id)
+{
+	for (size_t i = 0; i < self.count; i++) {
+		if (self.exports[i].id == id)
+			return &self.exports[i];
+	}
+	return NULL;
+}
+
 static bool export_by_id(void *ctx, uint32_t id, struct neg_item *ret)
 {
+	const struct known *k = known_by_id(id);
+
 	(void)ctx;
-	for (size_t i = 0; i < self.count; i++) {
-		if (self.exports[i].id == id) {
-			item_of(&self.exports[i], ret);
-			return true;
-		}
-	}
-	return false;
+	if (k)
+		item_of(k, ret);
+	return k;
 }
 
 static void forget_export(uint32_t id)
@@ -147,7 +156,13 @@ static void client_lookup(struct lobby *l, struct lobby_client *c)
 		.export_id = c->handshake.neg.lookup_id,
 		.final = neg_lookup_is_final(&c->handshake.neg)};
 
+	const struct known *k = known_by_id(msg.export_id);
+
 	(void)l;
+	if (k && k->keeps) {
+		handshake_answer(&c->handshake, &k->facts);
+		return;
+	}
 	memcpy(msg.host, c->handshake.peer.host, sizeof(msg.host));
 	if (chan_send(&self.master, IPC_LOOKUP, &msg, sizeof(msg), -1) < 0)
 		handshake_refuse(&c->handshake, NBD_REP_ERR_PLATFORM, "out of memory");
@@ -178,9 +193,22 @@ static struct handshake *waiting_client(uint64_t id)
 static void take_facts(const struct ipc_facts *msg)
 {
 	struct handshake *h = waiting_client(msg->client);
+	struct known *k = known_by_id(msg->keep);
 
+	if (k) {
+		k->keeps = true;
+		k->facts = msg->facts;
+	}
 	if (h)
 		handshake_answer(h, &msg->facts);
+}
+
+static void ask_again(uint32_t id)
+{
+	struct known *k = known_by_id(id);
+
+	if (k)
+		k->keeps = false;
 }
 
 static void take_refusal(const struct ipc_refuse *msg)
@@ -209,6 +237,8 @@ static void master_message(struct chan *c, uint32_t type, const void *body, size
 		learn_export(body, len);
 	else if (type == IPC_FORGET && len == sizeof(uint32_t))
 		forget_export(*(const uint32_t *)body);
+	else if (type == IPC_ASK && len == sizeof(uint32_t))
+		ask_again(*(const uint32_t *)body);
 	else if (type == IPC_FACTS && len == sizeof(struct ipc_facts))
 		take_facts(body);
 	else if (type == IPC_REFUSE && len == sizeof(struct ipc_refuse))

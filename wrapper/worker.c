@@ -11,6 +11,7 @@
 #include "log.h"
 #include "master.h"
 #include "nbd.h"
+#include "negotiate.h"
 #include "proc.h"
 #include "util.h"
 
@@ -56,6 +57,19 @@ static void client_gone(struct worker *w, uint64_t id)
 	}
 }
 
+static void ask_again(struct worker *w)
+{
+	if (w->kept)
+		link_ask_again(w->master, w->export_id);
+	w->kept = false;
+}
+
+static void keep_none(struct master *m)
+{
+	for (struct worker *w = m->workers; w; w = w->next)
+		ask_again(w);
+}
+
 void worker_give(
 	struct worker *w, const struct sock_peer *peer, const struct features *features, int fd)
 {
@@ -76,10 +90,12 @@ void worker_give(
 	w->master->client_count++;
 	feature_format(features, text);
 	if (ctl_send(&w->ctl,
-		    json_pack("{s:s, s:I, s:s, s:b}", "cmd", "client", "id", (json_int_t)c->id,
-			    "features", text, "fd", 1),
+		    json_pack("{s:s, s:I, s:s, s:b, s:b}", "cmd", "client", "id", (json_int_t)c->id,
+			    "features", text, "fd", 1, "quiet", 1),
 		    fd) < 0)
 		client_gone(w, c->id);
+	if (!link_may_keep(w->master))
+		keep_none(w->master);
 }
 
 /* Lookups. */
@@ -103,7 +119,8 @@ void worker_wait(struct worker *w, uint64_t client)
 void worker_promise(struct worker *w, uint64_t client)
 {
 	w->promised_at = w->master->reactor.now;
-	master_facts(w->master, client, &w->facts);
+	w->kept = w->kept || link_may_keep(w->master);
+	master_facts(w->master, client, &w->facts, w->kept ? w->export_id : NEG_NO_EXPORT);
 }
 
 static void answer_waiting(struct worker *w)
@@ -137,11 +154,16 @@ static bool read_facts(json_t *msg, struct export_facts *ret)
 	return true;
 }
 
-/* Not while a client that was promised entry may still be on its way; it says so again later. */
+/*
+ * Not while a client that was promised entry may still be on its way, by us or by the negotiator;
+ * the worker says so again later.
+ */
 static void idle(struct worker *w)
 {
-	bool expecting = w->master->reactor.now - w->promised_at < HANDSHAKE_OPTION_MS;
+	bool expecting = w->kept || w->master->reactor.now - w->promised_at < HANDSHAKE_OPTION_MS;
 
+	if (w->client_count == 0)
+		ask_again(w);
 	if (w->client_count == 0 && w->state == WORKER_READY && !expecting)
 		worker_stop(w);
 }
@@ -174,6 +196,7 @@ static void worker_hung_up(struct ctl_conn *c)
 	if (w->state == WORKER_STARTING)
 		worker_failed(w);
 	w->state = WORKER_STOPPING;
+	ask_again(w);
 }
 
 static const struct ctl_ops worker_ops = {worker_says, worker_hung_up};
@@ -241,6 +264,7 @@ void worker_stop(struct worker *w)
 {
 	if (w->state == WORKER_STARTING)
 		refuse_waiting(w, "the server is shutting down");
+	ask_again(w);
 	if (w->state != WORKER_STOPPING || !w->deadline.slot)
 		reactor_timer_set(&w->master->reactor, &w->deadline, STOP_MS);
 	w->state = WORKER_STOPPING;
@@ -257,6 +281,7 @@ void worker_forget(struct worker *w)
 	while (*p != w)
 		p = &(*p)->next;
 	*p = w->next;
+	ask_again(w);
 	while (w->clients)
 		forget_client(w, &w->clients);
 	reactor_timer_cancel(&w->master->reactor, &w->deadline);

@@ -41,6 +41,7 @@ struct worker {
 	struct reactor_timer deadline;         /* while starting or stopping */
 	struct export_facts facts;             /* valid from WORKER_READY on */
 	uint64_t promised_at;                  /* ms, last time a client was told it can enter */
+	bool kept;                             /* the negotiator tells clients so by itself */
 	uint64_t *waiting;                     /* negotiator clients whose lookups wait */
 	size_t waiting_count, waiting_room;
 	struct client *clients;

@@ -206,7 +206,7 @@ static void test_done_inside_message(void **state)
 	got.done_after = 2;
 	for (int i = 0; i < 5; i++)
 		chan_send(&a, 1, "x", 1, -1);
-	loop_turns(&reactor, 2);
+	loop_turns(&reactor, 3);
 	assert_int_equal(got.count, 2);
 	assert_int_equal(b.fd, -1);
 	assert_int_equal(got.closed, 1); /* that was A, whose peer is gone */
