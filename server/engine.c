@@ -2,16 +2,15 @@
 /* The engine's common part: what is done inline, and how partial results are accounted for. */
 #include "engine.h"
 
+#include "util.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum {
-	PAGE = 4096,
-	SYS_cachestat_ = 451 /* the same on all architectures; newer than our headers */
-};
+enum { PAGE = 4096, PROBE_PAGES = 256, CROWD = 32 };
 
 /* One call for what is left; FLAGS are those of preadv2(2). */
 static ssize_t move_rest(const struct io *io, int flags)
@@ -45,22 +44,30 @@ static bool try_inline(struct io *io)
 	return n != -EOPNOTSUPP && engine_account(io, n);
 }
 
-/* cachestat(2), Linux 6.5. Older kernels: never known to be in memory, so a thread does the work.
+/*
+ * All pages there and filled? Pages of which a read is under way, or failed, would be waited for;
+ * cachestat(2) counts these too, mincore(2) does not.
  */
 static bool is_cached(const struct io *io)
 {
-	struct {
-		uint64_t offset, length;
-	} range = {io->offset, io->len};
-	struct {
-		uint64_t cached, dirty, writeback, evicted, recently_evicted;
-	} found;
-	uint64_t first = io->offset / PAGE, last = (io->offset + io->len - 1) / PAGE;
+	uintptr_t at = (uintptr_t)io->probe, end = at + io->len;
+	unsigned char there[PROBE_PAGES];
 
 	if (io->flags & IO_MEMORY)
 		return true;
-	return syscall(SYS_cachestat_, io->fd, &range, &found, 0) == 0 &&
-		found.cached >= last - first + 1;
+	if (!io->probe)
+		return false;
+	for (at &= ~(uintptr_t)(PAGE - 1); at < end; at += PROBE_PAGES * PAGE) {
+		size_t pages = MIN_OF((end - at + PAGE - 1) / PAGE, (size_t)PROBE_PAGES);
+
+		if (mincore((void *)at, pages * PAGE, there) < 0)
+			return false;
+		for (size_t i = 0; i < pages; i++) {
+			if (!(there[i] & 1))
+				return false;
+		}
+	}
+	return true;
 }
 
 /* By reference, so even a megabyte costs little time. */
@@ -87,10 +94,22 @@ bool engine_account(struct io *io, ssize_t returned)
 	return io->moved == io->len;
 }
 
+/*
+ * A read "without waiting" of pages that are not there starts reading them, and waits for room in
+ * the queue of the device if that is full. So in a crowd of cold reads it is asked first whether a
+ * read is another one.
+ */
+static bool joins_crowd(const struct io *io)
+{
+	return io->op == IO_READ && io->engine->in_flight >= CROWD && !is_cached(io);
+}
+
 static bool may_copy_inline(const struct io *io)
 {
+	if (joins_crowd(io))
+		return false;
 	return (io->op == IO_READ || io->op == IO_WRITE) && (io->flags & (IO_INLINE | IO_MEMORY)) &&
-		!(io->flags & IO_DSYNC) && io->len <= IO_INLINE_MAX;
+		!(io->flags & (IO_DSYNC | IO_BLOCKED)) && io->len <= IO_INLINE_MAX;
 }
 
 /* Does what can be done at once; true if that was all of it. */
@@ -108,11 +127,18 @@ bool engine_submit(struct engine *e, struct io *io)
 	io->engine = e;
 	if (try_now(io))
 		return true;
-	if (io->op == IO_CALL || io->op == IO_SPLICE)
+	if (io->op == IO_CALL || io->op == IO_SPLICE || (io->flags & IO_BLOCKED))
 		io_threads_queue(e->threads, e, io);
 	else
 		e->ops->queue(e, io);
+	e->in_flight++;
 	return false;
+}
+
+void engine_finish(struct io *io)
+{
+	io->engine->in_flight--;
+	io->done(io);
 }
 
 static void threads_queue(struct engine *e, struct io *io)

@@ -24,10 +24,11 @@ enum io_op {
 };
 
 enum {
-	IO_DSYNC = 1 << 0,  /* the write is durable when done (RWF_DSYNC) */
-	IO_INLINE = 1 << 1, /* the file may be tried without waiting (RWF_NOWAIT) */
-	IO_MEMORY = 1 << 2, /* the file is memory (tmpfs): it never waits */
-	IO_WINDOW = 1 << 3, /* the file may be seen through a window (windows.h) */
+	IO_DSYNC = 1 << 0,   /* the write is durable when done (RWF_DSYNC) */
+	IO_INLINE = 1 << 1,  /* the file may be tried without waiting (RWF_NOWAIT) */
+	IO_MEMORY = 1 << 2,  /* the file is memory (tmpfs): it never waits */
+	IO_BLOCKED = 1 << 4, /* read and write calls would wait for a lock now: only threads may */
+	IO_WINDOW = 1 << 3,  /* the file may be seen through a window (windows.h) */
 };
 
 /* From there on an inline copy would hold up the lane's other clients for too long. */
@@ -38,9 +39,10 @@ struct io {
 	unsigned flags;
 	int fd;
 	uint8_t *buf;
-	int pipe;        /* IO_SPLICE: its write end */
-	size_t len;      /* bytes to move */
-	uint64_t offset; /* in the file */
+	int pipe;             /* IO_SPLICE: its write end */
+	const uint8_t *probe; /* reads: see struct piece */
+	size_t len;           /* bytes to move */
+	uint64_t offset;      /* in the file */
 	/* IO_CALL: runs in a thread of the pool and may block; returns 0 or -errno. */
 	int (*call)(struct io *io);
 	/* In the lane's thread, once, unless engine_submit() returned true. */
@@ -66,6 +68,7 @@ struct engine {
 	struct reactor *reactor;
 	struct io_threads *threads; /* shared by the lanes of a worker */
 	void *private;              /* of the ops */
+	unsigned in_flight;         /* ios that are neither done inline nor finished yet */
 };
 
 enum engine_kind { ENGINE_AUTO, ENGINE_URING, ENGINE_THREADS };
@@ -77,6 +80,9 @@ void engine_close(struct engine *e);
 
 /* True: done already, io->result is set and io->done is not called. False: io->done comes later. */
 bool engine_submit(struct engine *e, struct io *io);
+
+/* For the backends: IO is over. In the lane's thread. */
+void engine_finish(struct io *io);
 
 /*
  * For the backends: accounts for what a read or write call returned (bytes or -errno). True if the
@@ -90,7 +96,8 @@ ssize_t engine_move(const struct io *io);
 /* engine_uring.c; -errno if io_uring is not to be had. */
 int engine_uring_open(struct engine *e);
 
-/* engine_threads.c: a pool for all lanes, started lazily, threads end when idle. */
+/* engine_threads.c: a pool for all lanes, started lazily, threads end when idle. At most MAX
+ * threads for reads and writes, and as many for what may hang: calls and durable writes. */
 struct io_threads *io_threads_new(unsigned max);
 /* Waits until every queued io is done. */
 void io_threads_free(struct io_threads *t);

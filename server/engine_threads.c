@@ -15,7 +15,7 @@
 
 enum { IDLE_S = 10, STACK_BYTES = 256 * 1024 };
 
-struct io_threads {
+struct crew {
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* an io was queued, or `stopping` */
 	pthread_cond_t ended; /* a thread ended */
@@ -25,13 +25,14 @@ struct io_threads {
 	bool stopping;
 };
 
-struct io_threads *io_threads_new(unsigned max)
+struct io_threads {
+	struct crew moves, calls;
+};
+
+static void crew_init(struct crew *t, unsigned max)
 {
-	struct io_threads *t = calloc(1, sizeof(*t));
 	pthread_condattr_t attr;
 
-	if (!t)
-		return NULL;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&t->lock, NULL);
@@ -40,7 +41,22 @@ struct io_threads *io_threads_new(unsigned max)
 	pthread_condattr_destroy(&attr);
 	t->last = &t->first;
 	t->max = max;
+}
+
+struct io_threads *io_threads_new(unsigned max)
+{
+	struct io_threads *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		crew_init(&t->moves, max);
+		crew_init(&t->calls, max);
+	}
 	return t;
+}
+
+static struct crew *crew_for(struct io_threads *t, const struct io *io)
+{
+	return io->op == IO_CALL || (io->flags & IO_DSYNC) ? &t->calls : &t->moves;
 }
 
 static void run_io(struct io *io)
@@ -57,11 +73,11 @@ static void io_is_done(struct reactor_task *task)
 {
 	struct io *io = container_of(task, struct io, task);
 
-	io->done(io);
+	engine_finish(io);
 }
 
 /* Called with the lock held; NULL: idle for too long, or stopping. */
-static struct io *next_io(struct io_threads *t)
+static struct io *next_io(struct crew *t)
 {
 	struct timespec until;
 	struct io *io;
@@ -85,7 +101,7 @@ static struct io *next_io(struct io_threads *t)
 
 static void *thread_main(void *arg)
 {
-	struct io_threads *t = arg;
+	struct crew *t = arg;
 	struct io *io;
 
 	pthread_mutex_lock(&t->lock);
@@ -103,7 +119,7 @@ static void *thread_main(void *arg)
 }
 
 /* With the lock held. If not even one thread can be had, the lane must do the work itself. */
-static bool start_thread(struct io_threads *t)
+static bool start_thread(struct crew *t)
 {
 	pthread_attr_t attr;
 	pthread_t id;
@@ -123,8 +139,9 @@ static bool start_thread(struct io_threads *t)
 	return r == 0;
 }
 
-void io_threads_queue(struct io_threads *t, struct engine *e, struct io *io)
+void io_threads_queue(struct io_threads *threads, struct engine *e, struct io *io)
 {
+	struct crew *t = crew_for(threads, io);
 	bool stuck;
 
 	io->engine = e;
@@ -145,10 +162,8 @@ void io_threads_queue(struct io_threads *t, struct engine *e, struct io *io)
 	reactor_post(e->reactor, &io->task);
 }
 
-void io_threads_free(struct io_threads *t)
+static void crew_done(struct crew *t)
 {
-	if (!t)
-		return;
 	pthread_mutex_lock(&t->lock);
 	t->stopping = true;
 	pthread_cond_broadcast(&t->work);
@@ -158,5 +173,13 @@ void io_threads_free(struct io_threads *t)
 	pthread_cond_destroy(&t->work);
 	pthread_cond_destroy(&t->ended);
 	pthread_mutex_destroy(&t->lock);
+}
+
+void io_threads_free(struct io_threads *t)
+{
+	if (!t)
+		return;
+	crew_done(&t->moves);
+	crew_done(&t->calls);
 	free(t);
 }

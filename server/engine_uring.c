@@ -12,7 +12,11 @@
 #include <liburing.h>
 #include <sys/eventfd.h>
 
-enum { RING_ENTRIES = 256 };
+/*
+ * More than the request queue of a device takes must not be in flight: the kernel would let the
+ * lane wait for room. Most queues take 128 or more, divided among few lanes.
+ */
+enum { RING_ENTRIES = 64 };
 
 struct uring {
 	struct engine *engine;
@@ -84,7 +88,7 @@ static void complete(struct uring *u, struct io *io, int res)
 	if (res == -EAGAIN || res == -EOPNOTSUPP || res == -ECANCELED)
 		io_threads_queue(u->engine->threads, u->engine, io);
 	else if (engine_account(io, res))
-		io->done(io);
+		engine_finish(io);
 	else
 		uring_queue(u->engine, io);
 }

@@ -58,6 +58,7 @@ static void move_piece(struct request *rq, struct io *io, const struct piece *pi
 	*io = (struct io){.op = rq->nbd.type == NBD_CMD_READ ? IO_READ : IO_WRITE,
 		.flags = piece->io_flags,
 		.fd = piece->fd,
+		.probe = piece->probe,
 		.buf = at,
 		.len = (size_t)piece->length,
 		.offset = piece->offset,
@@ -215,6 +216,7 @@ static void start_splice(struct request *rq)
 		.flags = piece.io_flags,
 		.fd = piece.fd,
 		.pipe = rq->pipe->fds[1],
+		.probe = piece.probe,
 		.len = (size_t)piece.length,
 		.offset = piece.offset,
 		.done = call_done,
@@ -274,6 +276,7 @@ static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, s
 	range.fd = piece.fd;
 	range.offset = piece.offset;
 	range.length = (size_t)piece.length;
+	range.eager = (piece.io_flags & IO_BLOCKED) || !(piece.io_flags & (IO_INLINE | IO_MEMORY));
 	return windows_find(&l->windows, &range, l->reactor.now, ret);
 }
 

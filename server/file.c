@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -37,7 +38,9 @@ struct file {
 	unsigned unit; /* device: logical sector, else 1; alignment of fallocate and BLKDISCARD */
 	unsigned read_flags; /* IO_INLINE or IO_MEMORY, see engine.h */
 	unsigned write_flags;
-	_Atomic int lost; /* errno of the first failed fdatasync, 0 = none */
+	const uint8_t *map; /* of all of it, for mincore(2); never looked at, so it costs nothing */
+	_Atomic unsigned blocking; /* device: zero and discard calls under way */
+	_Atomic int lost;          /* errno of the first failed fdatasync, 0 = none */
 };
 
 static struct file *file_of(struct storage *st)
@@ -49,12 +52,14 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 	struct piece *pieces, size_t max)
 {
 	struct file *f = file_of(st);
+	unsigned flags = for_write ? f->write_flags : f->read_flags;
 
 	(void)max;
 	pieces[0] = (struct piece){.kind = PIECE_DATA,
 		.fd = f->fd,
-		.io_flags = for_write ? f->write_flags : f->read_flags,
+		.io_flags = f->blocking ? flags | IO_BLOCKED : flags,
 		.offset = offset,
+		.probe = f->map ? f->map + offset : NULL,
 		.length = length};
 	return 1;
 }
@@ -104,9 +109,8 @@ static int zero_fast(const struct file *f, uint64_t offset, uint64_t length, uns
 	return ret == -ENODEV || ret == -ENOSYS || ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
-static int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsigned flags)
+static int zero_range(struct file *f, uint64_t offset, uint64_t length, unsigned flags)
 {
-	struct file *f = file_of(st);
 	uint64_t start = round_up(offset, f->unit), end = round_down(offset + length, f->unit);
 	int ret;
 
@@ -123,6 +127,29 @@ static int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsig
 	return ret;
 }
 
+/* While it zeroes or discards blocks of a device, the kernel holds a lock that read and write calls
+ * on it need, even those that shall not wait. */
+static void begin_blocking(struct file *f)
+{
+	f->blocking += f->block_device;
+}
+
+static void end_blocking(struct file *f)
+{
+	f->blocking -= f->block_device;
+}
+
+static int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsigned flags)
+{
+	struct file *f = file_of(st);
+	int ret;
+
+	begin_blocking(f);
+	ret = zero_range(f, offset, length, flags);
+	end_blocking(f);
+	return ret;
+}
+
 /* Inwards to whole sectors: what lies outside the range must not change. */
 static int file_discard(struct storage *st, uint64_t offset, uint64_t length)
 {
@@ -133,9 +160,11 @@ static int file_discard(struct storage *st, uint64_t offset, uint64_t length)
 
 	if (start >= end)
 		return 0;
+	begin_blocking(f);
 	ret = do_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start);
 	if (ret < 0 && f->block_device)
 		ret = ioctl(f->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+	end_blocking(f);
 	return ret == -EOPNOTSUPP || ret == -ENODEV || ret == -ENOSYS || ret == -EINVAL ? 0 : ret;
 }
 
@@ -209,6 +238,8 @@ static void file_close(struct storage *st)
 {
 	struct file *f = file_of(st);
 
+	if (f->map)
+		munmap((void *)(uintptr_t)f->map, f->storage.facts.size);
 	if (f->flush_fd != f->fd)
 		close(f->flush_fd);
 	close(f->fd);
@@ -238,14 +269,18 @@ static bool knows_nowait(int fd)
 static void find_flags(struct file *f)
 {
 	struct statfs fs;
+	void *map;
 
 	if (!f->block_device && fstatfs(f->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC) {
 		f->read_flags = f->write_flags = IO_MEMORY;
 	} else if (knows_nowait(f->fd)) {
 		f->read_flags = f->write_flags = IO_INLINE;
 	}
-	if (f->read_flags && windows_allowed(f->fd))
-		f->read_flags |= IO_WINDOW;
+	if (!windows_allowed(f->fd))
+		return;
+	f->read_flags |= IO_WINDOW;
+	map = mmap(NULL, f->storage.facts.size, PROT_READ, MAP_SHARED, f->fd, 0);
+	f->map = map == MAP_FAILED ? NULL : map;
 }
 
 static int open_again(int fd)

@@ -29,8 +29,10 @@ enum piece_kind {
 struct piece {
 	enum piece_kind kind;
 	int fd;
-	unsigned io_flags; /* IO_INLINE, IO_MEMORY, IO_WINDOW: see engine.h */
+	unsigned io_flags; /* IO_INLINE, IO_MEMORY, IO_BLOCKED, IO_WINDOW: see engine.h */
 	uint64_t offset;   /* in fd */
+	/* Where the bytes are mapped, to ask mincore(2) and for nothing else; NULL: cannot tell. */
+	const uint8_t *probe;
 	uint64_t length;
 };
 

@@ -112,16 +112,16 @@ static void look(struct window *w, unsigned generation, uint64_t now)
 }
 
 /* Only what is asked for often is worth a look. */
-static bool is_known(struct window *w, unsigned generation, uint64_t now)
+static bool is_known(struct window *w, const struct window_range *r, uint64_t now)
 {
 	w->asked += w->asked < ASKED_MAX;
-	if (w->known && w->generation == generation && now - w->looked < WINDOWS_LIFE_MS)
+	if (w->known && w->generation == r->generation && now - w->looked < WINDOWS_LIFE_MS)
 		return true;
 	w->known = false;
-	if (w->asked < WINDOWS_WORTH)
+	if (w->asked < WINDOWS_WORTH && !r->eager)
 		return false;
 	w->asked /= 2;
-	look(w, generation, now);
+	look(w, r->generation, now);
 	return true;
 }
 
@@ -173,7 +173,7 @@ const uint8_t *windows_find(
 	if (!ws->slots)
 		ws->slots = calloc(ws->count, sizeof(*ws->slots));
 	w = ws->slots ? place(ws, r->fd, number) : NULL;
-	if (!w || !is_known(w, r->generation, now) || !all_there(w, inside, r->length) ||
+	if (!w || !is_known(w, r, now) || !all_there(w, inside, r->length) ||
 		may_be_cut_off(ws, r, now))
 		return NULL;
 	w->uses++;

@@ -64,6 +64,7 @@ struct window_range {
 	int fd;
 	uint64_t offset;
 	size_t length;
+	bool eager;          /* a read call would be worse than a look */
 	unsigned generation; /* changes when blocks were discarded: they must not come back by a
 				read */
 };

@@ -59,7 +59,8 @@ static int tear_down(void **state)
 /* Asks and, if the answer is a window, gives it back at once. */
 static const uint8_t *ask(uint64_t offset, size_t length, unsigned generation)
 {
-	struct window_range range = {fd, offset, length, generation};
+	struct window_range range = {
+		.fd = fd, .offset = offset, .length = length, .generation = generation};
 	const uint8_t *at = windows_find(&ws, &range, now, &held);
 
 	if (at)
@@ -191,7 +192,7 @@ static void the_one_asked_for_more_stays(void **state)
 
 static void one_in_use_is_not_taken_away(void **state)
 {
-	struct window_range range = {fd, PAGE, PAGE, 0};
+	struct window_range range = {.fd = fd, .offset = PAGE, .length = PAGE};
 	struct window *used;
 	const uint8_t *at;
 
