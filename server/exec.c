@@ -282,15 +282,15 @@ static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, s
 
 struct request *exec_slot(struct lane *l, const struct nbd_request *nbd, size_t need)
 {
-	bool direct = need > 0 && nbd->type == NBD_CMD_READ && l->storage->direct;
+	bool in_place = need > 0 && nbd->type == NBD_CMD_READ && l->storage->in_place;
 	struct window *window = NULL;
 	const uint8_t *view = NULL;
 	struct pipe *pipe = NULL;
 	struct request *rq;
 
-	if (direct && need >= SPLICE_MIN)
+	if (in_place && need >= SPLICE_MIN)
 		pipe = lane_get_pipe(l, nbd->offset, nbd->length);
-	else if (direct)
+	else if (in_place)
 		view = find_view(l, nbd, &window);
 	rq = lane_get_request(l, pipe || view ? 0 : need);
 	if (rq) {

@@ -8,16 +8,15 @@
  * file, so flushing has an open file of its own: a failed FUA write (RWF_DSYNC) on the other one
  * does not swallow the news.
  */
-#include "storage.h"
+#include "file.h"
 
 #include "engine.h"
 #include "nbd.h"
-#include "util.h"
+#include "pool.h"
 #include "windows.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
@@ -27,26 +26,9 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
-enum { ZERO_CHUNK = 1024 * 1024, ADVISE_MAX = 64 * 1024 * 1024 };
-
-struct file {
-	struct storage storage;
-	int fd;
-	int flush_fd; /* the same file opened again, or `fd` if that was not possible */
-	bool block_device;
-	unsigned unit; /* device: logical sector, else 1; alignment of fallocate and BLKDISCARD */
-	unsigned read_flags; /* IO_INLINE or IO_MEMORY, see engine.h */
-	unsigned write_flags;
-	const uint8_t *map; /* of all of it, for mincore(2); never looked at, so it costs nothing */
-	_Atomic unsigned blocking; /* device: zero and discard calls under way */
-	_Atomic int lost;          /* errno of the first failed fdatasync, 0 = none */
-};
-
-static struct file *file_of(struct storage *st)
-{
-	return container_of(st, struct file, storage);
-}
+enum { ADVISE_MAX = 64 * 1024 * 1024 };
 
 static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint64_t length,
 	struct piece *pieces, size_t max)
@@ -55,6 +37,14 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 	unsigned flags = for_write ? f->write_flags : f->read_flags;
 
 	(void)max;
+	if (f->direct_fd >= 0 && (offset | length) % f->direct_unit == 0) {
+		pieces[0] = (struct piece){.kind = PIECE_DATA,
+			.fd = f->direct_fd,
+			.io_flags = f->blocking ? IO_BLOCKED : 0,
+			.offset = offset,
+			.length = length};
+		return 1;
+	}
 	pieces[0] = (struct piece){.kind = PIECE_DATA,
 		.fd = f->fd,
 		.io_flags = f->blocking ? flags | IO_BLOCKED : flags,
@@ -62,110 +52,6 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 		.probe = f->map ? f->map + offset : NULL,
 		.length = length};
 	return 1;
-}
-
-/* Writes zeros the slow way. */
-static int write_zeros(int fd, uint64_t offset, uint64_t length)
-{
-	static const uint8_t zeros[ZERO_CHUNK];
-
-	while (length > 0) {
-		ssize_t n = pwrite(fd, zeros, MIN_OF(length, (uint64_t)ZERO_CHUNK), (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		offset += (uint64_t)n;
-		length -= (uint64_t)n;
-	}
-	return 0;
-}
-
-static int do_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
-{
-	int r;
-
-	do
-		r = fallocate(fd, mode, (off_t)offset, (off_t)length);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
-}
-
-/*
- * Files: a hole if one may be made, else zeroed extents that stay allocated. Devices: the kernel
- * maps the same modes to "write zeroes, may unmap" (no fallback) and "write zeroes, keep".
- */
-static int zero_fast(const struct file *f, uint64_t offset, uint64_t length, unsigned flags)
-{
-	int ret = -EOPNOTSUPP;
-
-	if (!(flags & STORAGE_NO_HOLE))
-		ret = do_fallocate(
-			f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
-	if (ret < 0 && !(f->block_device && (flags & STORAGE_FAST_ZERO)))
-		ret = do_fallocate(
-			f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
-	return ret == -ENODEV || ret == -ENOSYS || ret == -EINVAL ? -EOPNOTSUPP : ret;
-}
-
-static int zero_range(struct file *f, uint64_t offset, uint64_t length, unsigned flags)
-{
-	uint64_t start = round_up(offset, f->unit), end = round_down(offset + length, f->unit);
-	int ret;
-
-	if (start >= end ||
-		(flags & STORAGE_FAST_ZERO && (start != offset || end != offset + length)))
-		return flags & STORAGE_FAST_ZERO ? -EOPNOTSUPP : write_zeros(f->fd, offset, length);
-	ret = zero_fast(f, start, end - start, flags);
-	if (ret == -EOPNOTSUPP && !(flags & STORAGE_FAST_ZERO))
-		ret = write_zeros(f->fd, start, end - start);
-	if (ret == 0)
-		ret = write_zeros(f->fd, offset, start - offset);
-	if (ret == 0)
-		ret = write_zeros(f->fd, end, offset + length - end);
-	return ret;
-}
-
-/* While it zeroes or discards blocks of a device, the kernel holds a lock that read and write calls
- * on it need, even those that shall not wait. */
-static void begin_blocking(struct file *f)
-{
-	f->blocking += f->block_device;
-}
-
-static void end_blocking(struct file *f)
-{
-	f->blocking -= f->block_device;
-}
-
-static int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsigned flags)
-{
-	struct file *f = file_of(st);
-	int ret;
-
-	begin_blocking(f);
-	ret = zero_range(f, offset, length, flags);
-	end_blocking(f);
-	return ret;
-}
-
-/* Inwards to whole sectors: what lies outside the range must not change. */
-static int file_discard(struct storage *st, uint64_t offset, uint64_t length)
-{
-	struct file *f = file_of(st);
-	uint64_t start = round_up(offset, f->unit), end = round_down(offset + length, f->unit);
-	uint64_t range[2] = {start, end - start};
-	int ret;
-
-	if (start >= end)
-		return 0;
-	begin_blocking(f);
-	ret = do_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start);
-	if (ret < 0 && f->block_device)
-		ret = ioctl(f->fd, BLKDISCARD, range) < 0 ? -errno : 0;
-	end_blocking(f);
-	return ret == -EOPNOTSUPP || ret == -ENODEV || ret == -ENOSYS || ret == -EINVAL ? 0 : ret;
 }
 
 static int file_flush(struct storage *st)
@@ -241,8 +127,9 @@ static void file_close(struct storage *st)
 	if (f->map)
 		munmap((void *)(uintptr_t)f->map, f->storage.facts.size);
 	if (f->flush_fd != f->fd)
-		close(f->flush_fd);
-	close(f->fd);
+		fd_close(&f->flush_fd);
+	fd_close(&f->direct_fd);
+	fd_close(&f->fd);
 	free(f);
 }
 
@@ -283,14 +170,38 @@ static void find_flags(struct file *f)
 	f->map = map == MAP_FAILED ? NULL : map;
 }
 
-static int open_again(int fd)
+/* The same file as an open file of its own; -errno. */
+static int open_again(int fd, int flags)
 {
 	char path[40];
 	int again;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	again = open(path, O_RDONLY | O_CLOEXEC);
-	return again < 0 ? fd : again;
+	again = open(path, flags | O_CLOEXEC);
+	return again < 0 ? -errno : again;
+}
+
+/* What offset and length of direct requests must be aligned to; our buffers are to a page. */
+static unsigned direct_unit(const struct file *f)
+{
+	struct statx sx;
+
+	if (f->block_device)
+		return f->unit;
+	if (statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 &&
+		(sx.stx_mask & STATX_DIOALIGN) && sx.stx_dio_offset_align > 0 &&
+		sx.stx_dio_mem_align <= POOL_PAGE)
+		return sx.stx_dio_offset_align;
+	return POOL_PAGE; /* before Linux 6.1 it cannot be asked */
+}
+
+/* Requests that are not aligned go through the page cache; the kernel keeps the two coherent. */
+static int open_direct(struct file *f, bool readonly)
+{
+	f->direct_fd = open_again(f->fd, O_DIRECT | (readonly ? O_RDONLY : O_RDWR));
+	f->direct_unit = direct_unit(f);
+	f->storage.in_place = false;
+	return MIN_OF(f->direct_fd, 0);
 }
 
 static int find_kind(struct file *f)
@@ -308,28 +219,39 @@ static int find_kind(struct file *f)
 	return 0;
 }
 
-struct storage *file_open(const char *path, bool readonly, struct err *err)
+static int open_all(struct file *f, const char *path, unsigned how, struct err *err)
+{
+	bool readonly = how & FILE_READONLY;
+	int ret;
+
+	f->fd = export_open(path, &readonly, &f->storage.facts, err);
+	if (f->fd < 0)
+		return f->fd;
+	ret = find_kind(f);
+	if (ret < 0)
+		return err_sys(err, -ret, "%s", path);
+	f->flush_fd = open_again(f->fd, O_RDONLY);
+	if (f->flush_fd < 0)
+		f->flush_fd = f->fd;
+	ret = how & FILE_DIRECT ? open_direct(f, readonly) : 0;
+	if (ret < 0)
+		return err_sys(err, -ret, "%s: --direct: not possible on this file system", path);
+	return 0;
+}
+
+struct storage *file_open(const char *path, unsigned how, struct err *err)
 {
 	struct file *f = calloc(1, sizeof(*f));
-	int ret = 0;
 
 	if (!f) {
 		err_sys(err, ENOMEM, "%s", path);
 		return NULL;
 	}
 	f->storage.ops = &file_ops;
-	f->storage.direct = true;
-	f->fd = export_open(path, &readonly, &f->storage.facts, err);
-	if (f->fd >= 0)
-		ret = find_kind(f);
-	if (ret < 0)
-		err_sys(err, -ret, "%s", path);
-	if (f->fd >= 0 && ret == 0) {
-		f->flush_fd = open_again(f->fd);
+	f->storage.in_place = true;
+	f->fd = f->flush_fd = f->direct_fd = -1;
+	if (open_all(f, path, how, err) == 0)
 		return &f->storage;
-	}
-	if (f->fd >= 0)
-		close(f->fd);
-	free(f);
+	file_close(&f->storage);
 	return NULL;
 }

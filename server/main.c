@@ -174,7 +174,8 @@ static int set_up(
 	const struct server_options *o, const char *image, struct listeners *l, struct err *err)
 {
 	struct worker_config config = config_of(o, image);
-	struct storage *st = file_open(image, o->readonly, err);
+	unsigned how = (o->readonly ? FILE_READONLY : 0) | (o->direct ? FILE_DIRECT : 0);
+	struct storage *st = file_open(image, how, err);
 	int ret;
 
 	if (!st)

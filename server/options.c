@@ -27,6 +27,8 @@ static const struct opt rows[] = {
 		"run in the background once ready"},
 	{"readonly", 'r', OPT_FLAG, FIELD(readonly), NULL, 0, 0,
 		"export read-only, refuse writes with EPERM"},
+	{"direct", 0, OPT_FLAG, FIELD(direct), NULL, 0, 0,
+		"read and write past the page cache (O_DIRECT)"},
 	{"logpath", 'L', OPT_TEXT, FIELD(logpath), "FILE", 0, 0, "append log lines to FILE"},
 	{"syslog", 'S', OPT_FLAG, FIELD(syslog), NULL, 0, 0, "log to syslog"},
 	{"inetd", 'i', OPT_FLAG, FIELD(inetd), NULL, 0, 0,

@@ -11,7 +11,7 @@ enum server_mode { MODE_NONE, MODE_TARGET };
 
 struct server_options {
 	int mode; /* enum server_mode */
-	bool daemonize, inetd, readonly, syslog, oldstyle, help, version;
+	bool daemonize, inetd, readonly, syslog, oldstyle, direct, help, version;
 	const char *logpath;
 	uint64_t lport;
 	struct opt_list laddr;

@@ -78,12 +78,15 @@ struct storage_ops {
 struct storage {
 	const struct storage_ops *ops;
 	struct export_facts facts;
-	bool direct; /* map() for a read always gives one piece of DATA and needs no prepare():
-		      * such reads can go by splice(2) or through a window */
+	bool in_place; /* map() for a read always gives one piece of DATA and needs no prepare():
+			* such reads can go by splice(2) or through a window */
 	_Atomic unsigned generation; /* changes after each discard and zero */
 };
 
-/* file.c: a regular file or block device, opened by export_open(). NULL with ERR filled. */
-struct storage *file_open(const char *path, bool readonly, struct err *err);
+enum { FILE_READONLY = 1 << 0, FILE_DIRECT = 1 << 1 /* past the page cache, O_DIRECT */ };
+
+/* file.c: a regular file or block device, opened by export_open(). HOW: FILE_*. NULL with ERR
+ * filled. */
+struct storage *file_open(const char *path, unsigned how, struct err *err);
 
 #endif

@@ -47,6 +47,8 @@ static const struct opt rows[] = {
 		"disk I/O by io_uring or threads (default: auto)"},
 	{"busy-poll", 0, OPT_NUMBER, FIELD(busy_poll), "USEC", 0, SPIN_MAX_US,
 		"look for requests so long before sleeping (default 50, 0 = never)"},
+	{"direct", 0, OPT_FLAG, FIELD(direct), NULL, 0, 0,
+		"read and write images past the page cache (O_DIRECT)"},
 	{"negotiator-fd", 0, OPT_NUMBER, FIELD(negotiator_fd), "N", 0, 1000000, NULL},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},

@@ -18,7 +18,7 @@ struct wrapper_options {
 	const char *control; /* control socket */
 	const char *server;  /* xnbd-server, NULL = beside us or in PATH */
 	const char *config, *dbpath, *logpath;
-	bool readonly, daemonize, syslog, help, version;
+	bool readonly, direct, daemonize, syslog, help, version;
 	uint64_t max_queue_size, max_buf_size; /* handed to every xnbd-server */
 	uint64_t max_clients, max_clients_per_peer;
 	uint64_t busy_poll;     /* us, handed on */

@@ -354,6 +354,8 @@ static void build_command(const struct master *m, const struct export_entry *e, 
 	add_arg(a, "3");
 	if (master_readonly(m, e))
 		add_arg(a, "--readonly");
+	if (o->direct)
+		add_arg(a, "--direct");
 	if (o->syslog || (o->daemonize && !o->logpath))
 		add_arg(a, "--syslog");
 	if (o->logpath) {

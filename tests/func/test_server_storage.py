@@ -32,6 +32,7 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 
 
 class Storage(xtest.Case):
+    OPTIONS = ()
 
     def client(self, mode='structured'):
         c = n.Raw(self.server.socket).enter(mode)
@@ -78,7 +79,7 @@ class Files(Storage):
 
     def battery(self, folder, keeps_allocation):
         self.file = self.image(SIZE, folder=folder)
-        self.server = self.serve(self.file)
+        self.server = self.serve(self.file, *self.OPTIONS)
         c = self.client()
         self.holes(c)
         if keeps_allocation:
@@ -128,7 +129,7 @@ class LoopDevices(Storage):
     def open_device(self, sector):
         self.file = self.image(SIZE, f'{sector}.disk', pattern=3)
         self.device = self.loop_device(self.file, sector)
-        self.server = self.serve(self.device)
+        self.server = self.serve(self.device, *self.OPTIONS)
         with open(self.device, 'rb') as f:
             return bytearray(f.read())
 
@@ -187,6 +188,42 @@ class LoopDevices(Storage):
         self.assertTrue(c.flags & n.READ_ONLY)
         self.assertEqual(c.write(0, b'x').error, errno.EPERM)
         self.finish(c)
+
+
+class DirectFiles(Files):
+    """Aligned requests past the page cache, others through it, all mixed."""
+    OPTIONS = ('--direct',)
+    test_tmpfs = None  # has learnt it in Linux 6.6 only
+
+    def cached(self):
+        return int(self.run_cmd('fincore', '-b', '-n', '-o', 'PAGES', self.file))
+
+    def test_leaves_the_page_cache_alone(self):
+        self.require('fincore')
+        folder = self.mount('ext4', 64 * MIB)
+        self.file = self.image(SIZE, pattern=5, folder=folder)
+        os.sync()
+        with open(self.file, 'rb') as f:
+            data = f.read()
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self.assertEqual(self.cached(), 0)
+        self.server = self.serve(self.file, *self.OPTIONS)
+        before = self.cached()  # it tried what the file can do
+        self.assertLess(before, 64)
+        c = self.client()
+        for length in (4 * KIB, 60 * KIB, 256 * KIB, 4 * MIB):
+            self.assertTrue(c.read(MIB, length) == data[MIB:MIB + length])
+            self.assertEqual(c.write(MIB, data[:length]).error, 0)
+            data = data[:MIB] + data[:length] + data[MIB + length:]
+        self.assertEqual(self.cached(), before)
+        self.assertTrue(c.read(MIB + 1, 100) == data[MIB + 1:MIB + 101])
+        self.assertGreater(self.cached(), before)
+        self.assertTrue(c.read(0, SIZE) == data)
+        self.finish(c)
+
+
+class DirectLoopDevices(LoopDevices):
+    OPTIONS = ('--direct',)
 
 
 class NoFallocate(Storage):

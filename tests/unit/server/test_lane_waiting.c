@@ -272,7 +272,7 @@ static void test_waiting_is_quiet(void **state)
 	struct request *all = lane_get_request(&t.lane, LIMIT), *piped[LANE_PIPES_MAX];
 
 	(void)state;
-	t.storage.direct = true;
+	t.storage.in_place = true;
 	for (int i = 0; i < LANE_PIPES_MAX; i++) {
 		piped[i] = lane_get_request(&t.lane, 0);
 		piped[i]->pipe = lane_get_pipe(&t.lane, 0, 4096);
