@@ -32,6 +32,7 @@ struct conn *conn_new(int fd, uint64_t id, const struct features *agreed, uint16
 	}
 	sock_peer(fd, &peer);
 	memcpy(c->name, peer.name, sizeof(c->name));
+	c->local = peer.local;
 	c->fd = fd;
 	c->id = id;
 	c->agreed = *agreed;

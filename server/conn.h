@@ -27,6 +27,7 @@ struct conn {
 	int fd;
 	uint64_t id;              /* given by whoever made the connection */
 	char name[SOCK_NAME_MAX]; /* of the peer, for log lines */
+	bool local;               /* a unix socket */
 	uint16_t flags;           /* transmission flags announced */
 	struct features agreed;
 	enum conn_state state;
@@ -85,7 +86,8 @@ int conn_receive(struct conn *c);
 /* There may be room again. */
 void conn_resume(struct conn *c);
 
-/* conn_send.c: sends what is queued. 1 = all out, 0 = the socket is full, -1 = gone. */
+/* conn_send.c: sends what is queued. 1 = all out, 0 = not yet (the socket is full, or it is
+ * the turn of others), -1 = gone. */
 int conn_send(struct conn *c);
 /* Gives back its buffer before that: the reply is without data, and the next payload finds the
  * buffer still in the processor's cache. */

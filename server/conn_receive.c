@@ -84,7 +84,7 @@ static bool admit(struct conn *c, const struct nbd_request *nbd)
 
 	if (!within_limits(c, need ? pool_cost(need) : 0))
 		return false;
-	rq = exec_slot(c->lane, nbd, need);
+	rq = exec_slot(c, nbd, need);
 	if (!rq) {
 		lane_wait(c->lane, c);
 		return false;

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { IOV_COUNT = 256, SEND_BYTES = 4096 * 1024, REPAIRS_MAX = 1000 };
+enum { IOV_COUNT = 256, SEND_BYTES = 1024 * 1024, REPAIRS_MAX = 1000, TURN_BYTES = 1024 * 1024 };
 
 void conn_put_data(struct conn *c, struct request *rq)
 {
@@ -162,9 +162,13 @@ static bool make_room(struct conn *c)
 
 int conn_send(struct conn *c)
 {
+	uint64_t began = c->moved;
 	int repairs = 0;
 
 	while (c->out) {
+		if (c->moved - began >= TURN_BYTES)
+			return 0; /* others have their turn first */
+
 		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 
 		if (n < 0 && errno == EINTR)

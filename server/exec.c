@@ -15,7 +15,12 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SPLICE_MIN = 64 * 1024 };
+/*
+ * Which reads go which way, as measured: through a unix socket long ones are cheapest by reference,
+ * through TCP copying from the page cache beats references at any length (1.2-1.4 x as fast at two
+ * thirds of the CPU), because each page becomes a fragment of its own.
+ */
+enum { SPLICE_MIN = 64 * 1024, VIEW_MAX_LOCAL = 128 * 1024, VIEW_MAX_TCP = WINDOWS_BYTES };
 
 static struct storage *storage_of(const struct request *rq)
 {
@@ -263,7 +268,7 @@ void exec_start(struct request *rq)
 		request_prepared(rq, ret);
 }
 
-/* Short reads of what is in memory: seen where it is. */
+/* What is in memory: seen where it is. */
 static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, struct window **ret)
 {
 	struct storage *st = l->storage;
@@ -280,18 +285,20 @@ static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, s
 	return windows_find(&l->windows, &range, l->reactor.now, ret);
 }
 
-struct request *exec_slot(struct lane *l, const struct nbd_request *nbd, size_t need)
+struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t need)
 {
+	struct lane *l = c->lane;
+	size_t view_max = c->local ? VIEW_MAX_LOCAL : VIEW_MAX_TCP;
 	bool in_place = need > 0 && nbd->type == NBD_CMD_READ && l->storage->in_place;
 	struct window *window = NULL;
 	const uint8_t *view = NULL;
 	struct pipe *pipe = NULL;
 	struct request *rq;
 
-	if (in_place && need >= SPLICE_MIN)
-		pipe = lane_get_pipe(l, nbd->offset, nbd->length);
-	else if (in_place)
+	if (in_place && need <= view_max)
 		view = find_view(l, nbd, &window);
+	if (in_place && need >= SPLICE_MIN && !view)
+		pipe = lane_get_pipe(l, nbd->offset, nbd->length);
 	rq = lane_get_request(l, pipe || view ? 0 : need);
 	if (rq) {
 		rq->pipe = pipe;

@@ -5,10 +5,8 @@
 
 #include "request.h"
 
-struct lane;
-
 /* A slot with what the data of a request needs that is NEED bytes long; NULL: no room now. */
-struct request *exec_slot(struct lane *l, const struct nbd_request *nbd, size_t need);
+struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t need);
 
 /*
  * RQ was checked and its payload is complete. conn_reply() follows, before the return or later.
