@@ -151,14 +151,12 @@ static uint64_t file_end(struct windows *ws, int fd, uint64_t now)
 }
 
 /*
- * A reply of several pages may be cut in two by the socket, its head sent before a later page turns
- * out to be cut off. A single page goes out whole or not at all.
+ * The last page of a file has zeros behind the end, and a reply of several pages may be cut in two
+ * by the socket, its head sent before a later page turns out to be gone.
  */
-static bool may_be_cut_off(struct windows *ws, const struct window_range *r, uint64_t now)
+static bool ends_before(struct windows *ws, const struct window_range *r, uint64_t now)
 {
-	uint64_t end = r->offset + r->length;
-
-	return r->offset / PAGE != (end - 1) / PAGE && end > file_end(ws, r->fd, now);
+	return r->offset + r->length > file_end(ws, r->fd, now);
 }
 
 const uint8_t *windows_find(
@@ -174,7 +172,7 @@ const uint8_t *windows_find(
 		ws->slots = calloc(ws->count, sizeof(*ws->slots));
 	w = ws->slots ? place(ws, r->fd, number) : NULL;
 	if (!w || !is_known(w, r, now) || !all_there(w, inside, r->length) ||
-		may_be_cut_off(ws, r, now))
+		ends_before(ws, r, now))
 		return NULL;
 	w->uses++;
 	*ret = w;

@@ -26,7 +26,7 @@ enum {
 	LIMIT = 16 * 1024, /* buffer memory of the lane, bytes */
 	SIZE = 1 << 24,    /* of the export */
 	CONNS = 4,
-	LONG = 128 * 1024, /* a read that wants a pipe */
+	LONG = 256 * 1024, /* a read that wants a pipe */
 	STALL_MS = 10 * 1000,
 };
 

@@ -223,7 +223,12 @@ static void a_shrunken_file_is_an_error_not_a_signal(void **state)
 	assert_true(windows_readable(at - PAGE, PAGE));
 	assert_false(windows_readable(at - 1, 2));
 	now++;
-	assert_null(ask(7 * PAGE, 2 * PAGE, 0)); /* several pages: the end is looked up */
+	assert_null(ask(7 * PAGE, 2 * PAGE, 0));
+	assert_null(ask(8 * PAGE, PAGE, 0));
+	assert_int_equal(ftruncate(fd, 8 * PAGE - 1), 0);
+	now++;
+	assert_null(ask(7 * PAGE, PAGE, 0));
+	assert_non_null(ask(7 * PAGE, PAGE - 1, 0));
 }
 
 static void none_if_there_may_be_none(void **state)
