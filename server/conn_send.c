@@ -102,6 +102,8 @@ static void advance(struct conn *c, size_t n)
 		if (!c->out)
 			c->out_last = &c->out;
 		count_sent(c, rq);
+		if (rq->pipe)
+			rq->pipe->used = rq->error != 0; /* all of it went out */
 		conn_release(c, rq);
 	}
 	c->out_sent = n;

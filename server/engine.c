@@ -41,6 +41,8 @@ static bool try_inline(struct io *io)
 {
 	ssize_t n = move_rest(io, io->flags & IO_MEMORY ? 0 : RWF_NOWAIT);
 
+	if (n == -EOPNOTSUPP && io->op == IO_WRITE)
+		io->engine->waiting_fd = io->fd; /* ext4: not worth another try */
 	return n != -EOPNOTSUPP && engine_account(io, n);
 }
 
@@ -106,7 +108,7 @@ static bool joins_crowd(const struct io *io)
 
 static bool may_copy_inline(const struct io *io)
 {
-	if (joins_crowd(io))
+	if (joins_crowd(io) || (io->op == IO_WRITE && io->fd == io->engine->waiting_fd))
 		return false;
 	return (io->op == IO_READ || io->op == IO_WRITE) && (io->flags & (IO_INLINE | IO_MEMORY)) &&
 		!(io->flags & (IO_DSYNC | IO_BLOCKED)) && io->len <= IO_INLINE_MAX;
@@ -157,7 +159,7 @@ int engine_open(struct engine *e, enum engine_kind kind, struct reactor *r, stru
 {
 	int ret = -ENOSYS;
 
-	*e = (struct engine){.ops = &threads_ops, .reactor = r, .threads = t};
+	*e = (struct engine){.ops = &threads_ops, .reactor = r, .threads = t, .waiting_fd = -1};
 	if (kind != ENGINE_THREADS)
 		ret = engine_uring_open(e);
 	return kind == ENGINE_URING ? ret : 0;

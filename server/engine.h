@@ -68,7 +68,8 @@ struct engine {
 	struct reactor *reactor;
 	struct io_threads *threads; /* shared by the lanes of a worker */
 	void *private;              /* of the ops */
-	unsigned in_flight;         /* ios that are neither done inline nor finished yet */
+	int waiting_fd;     /* writing to it "without waiting" is not possible; -1 = none known */
+	unsigned in_flight; /* ios that are neither done inline nor finished yet */
 };
 
 enum engine_kind { ENGINE_AUTO, ENGINE_URING, ENGINE_THREADS };

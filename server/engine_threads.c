@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <time.h>
 
-enum { IDLE_S = 10, STACK_BYTES = 256 * 1024 };
+enum { IDLE_S = 10, STACK_BYTES = 256 * 1024, RUN_MAX = 16 };
 
 struct crew {
 	pthread_mutex_t lock;
@@ -59,6 +59,11 @@ static struct crew *crew_for(struct io_threads *t, const struct io *io)
 	return io->op == IO_CALL || (io->flags & IO_DSYNC) ? &t->calls : &t->moves;
 }
 
+static bool is_plain_write(const struct io *io)
+{
+	return io->op == IO_WRITE && !(io->flags & IO_DSYNC);
+}
+
 static void run_io(struct io *io)
 {
 	if (io->op == IO_CALL) {
@@ -76,11 +81,32 @@ static void io_is_done(struct reactor_task *task)
 	engine_finish(io);
 }
 
+/*
+ * Takes the first io off the queue, with the writes behind it if it is one: writes to a file take
+ * turns in the kernel anyway, and a thread for each would only wake up to wait.
+ */
+static struct io *take_run(struct crew *t)
+{
+	struct io *run = t->first, *last = run;
+
+	t->queued--;
+	for (int n = 1;
+		n < RUN_MAX && is_plain_write(last) && last->next && is_plain_write(last->next);
+		n++) {
+		last = last->next;
+		t->queued--;
+	}
+	t->first = last->next;
+	if (!t->first)
+		t->last = &t->first;
+	last->next = NULL;
+	return run;
+}
+
 /* Called with the lock held; NULL: idle for too long, or stopping. */
-static struct io *next_io(struct crew *t)
+static struct io *next_run(struct crew *t)
 {
 	struct timespec until;
-	struct io *io;
 	int r = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -89,14 +115,19 @@ static struct io *next_io(struct crew *t)
 	while (!t->first && !t->stopping && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&t->work, &t->lock, &until);
 	t->idle--;
-	io = t->first;
-	if (!io)
-		return NULL;
-	t->first = io->next;
-	if (!t->first)
-		t->last = &t->first;
-	t->queued--;
-	return io;
+	return t->first ? take_run(t) : NULL;
+}
+
+static void run_all(struct io *io)
+{
+	while (io) {
+		struct io *next = io->next;
+
+		run_io(io);
+		io->task.fn = io_is_done;
+		reactor_post(io->engine->reactor, &io->task);
+		io = next;
+	}
 }
 
 static void *thread_main(void *arg)
@@ -105,11 +136,9 @@ static void *thread_main(void *arg)
 	struct io *io;
 
 	pthread_mutex_lock(&t->lock);
-	while ((io = next_io(t))) {
+	while ((io = next_run(t))) {
 		pthread_mutex_unlock(&t->lock);
-		run_io(io);
-		io->task.fn = io_is_done;
-		reactor_post(io->engine->reactor, &io->task);
+		run_all(io);
 		pthread_mutex_lock(&t->lock);
 	}
 	t->running--;
@@ -142,24 +171,24 @@ static bool start_thread(struct crew *t)
 void io_threads_queue(struct io_threads *threads, struct engine *e, struct io *io)
 {
 	struct crew *t = crew_for(threads, io);
-	bool stuck;
+	bool stuck = false, wake;
 
 	io->engine = e;
 	io->next = NULL;
 	pthread_mutex_lock(&t->lock);
-	stuck = t->queued >= t->idle && t->running < t->max && !start_thread(t) && t->running == 0;
+	wake = !is_plain_write(io) || t->queued % RUN_MAX == 0;
+	if (wake && t->queued >= t->idle && t->running < t->max)
+		stuck = !start_thread(t) && t->running == 0;
 	if (!stuck) {
 		t->queued++;
 		*t->last = io;
 		t->last = &io->next;
-		pthread_cond_signal(&t->work);
+		if (wake)
+			pthread_cond_signal(&t->work);
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (!stuck)
-		return;
-	run_io(io);
-	io->task.fn = io_is_done;
-	reactor_post(e->reactor, &io->task);
+	if (stuck)
+		run_all(io);
 }
 
 static void crew_done(struct crew *t)

@@ -217,6 +217,7 @@ static void start_splice(struct request *rq)
 	struct piece piece;
 
 	st->ops->map(st, false, rq->nbd.offset, rq->nbd.length, &piece, 1);
+	rq->pipe->used = true;
 	*io = (struct io){.op = IO_SPLICE,
 		.flags = piece.io_flags,
 		.fd = piece.fd,

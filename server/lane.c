@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum { SLAB_SLOTS = 64, STALL_MS = 10 * 1000, RELIEF_MS = 1000, IDLE_MS = 2000 };
 
@@ -92,9 +91,7 @@ static void free_pipes(struct lane *l)
 /* One whose reply was not sent to its end still holds pages. */
 void lane_put_pipe(struct lane *l, struct pipe *p)
 {
-	int left = 0;
-
-	if (ioctl(p->fds[0], FIONREAD, &left) < 0 || left > 0) {
+	if (p->used) {
 		free_pipe(l, p);
 		return;
 	}

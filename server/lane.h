@@ -16,7 +16,7 @@
 
 #include <stdatomic.h>
 
-enum { LANE_RX_BYTES = 128 * 1024 };
+enum { LANE_RX_BYTES = 160 * 1024 }; /* 32 writes of 4 KiB with their headers, and some */
 
 struct lane_limits {
 	unsigned requests;   /* in flight per connection */
@@ -39,6 +39,7 @@ struct slot_slab;
 /* Carries page references from a file to a socket. Empty when free. */
 struct pipe {
 	struct pipe *next;
+	bool used;    /* something was put in and not all of it taken out again, for all we know */
 	int fds[2];   /* read end, write end */
 	size_t pages; /* room */
 };

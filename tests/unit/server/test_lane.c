@@ -174,6 +174,7 @@ static void test_dirty_pipe(void **state)
 	(void)state;
 	assert_true(give_pipe(rq, 0, 4096));
 	assert_int_equal(write(rq->pipe->fds[1], "x", 1), 1);
+	rq->pipe->used = true; /* as whoever puts something in does */
 	lane_put_request(&lane, rq);
 	assert_int_equal(lane.pipes, 0);
 	assert_null(lane.free_pipes);
