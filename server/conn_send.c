@@ -139,18 +139,79 @@ static ssize_t send_copied(struct conn *c)
  * A page seen through a window cannot be had: its reply becomes an error, unless its head is out
  * already; then only the end of the connection can tell the client (false).
  */
+static bool fail_view(struct conn *c, struct request *rq)
+{
+	if (rq == c->out && c->out_sent > 0)
+		return false;
+	rq->error = EIO;
+	atomic_fetch_add_explicit(&c->lane->stats.errors, 1, memory_order_relaxed);
+	reply_build(rq, &c->agreed);
+	return true;
+}
+
 static bool repair(struct conn *c)
 {
 	for (struct request *rq = c->out; rq; rq = rq->next) {
-		if (!rq->window || rq->error || windows_readable(rq->view, rq->data_len))
-			continue;
-		if (rq == c->out && c->out_sent > 0)
+		if (rq->window && !rq->error && !windows_readable(rq->view, rq->data_len) &&
+			!fail_view(c, rq))
 			return false;
-		rq->error = EIO;
-		atomic_fetch_add_explicit(&c->lane->stats.errors, 1, memory_order_relaxed);
-		reply_build(rq, &c->agreed);
 	}
 	return true;
+}
+
+/* The view that reaches furthest into its file. */
+static struct request *furthest_view(const struct conn *c)
+{
+	struct request *found = NULL;
+
+	for (struct request *rq = c->out; rq; rq = rq->next) {
+		if (rq->window && !rq->error &&
+			(!found ||
+				rq->nbd.offset + rq->nbd.length >
+					found->nbd.offset + found->nbd.length))
+			found = rq;
+	}
+	return found;
+}
+
+/*
+ * Just before views are sent: is the file still as long as they need? The last page of a file has
+ * zeros behind its end, and a socket may cut a reply in two, its head sent before a page turns out
+ * to be gone.
+ */
+static bool check_ends(struct conn *c)
+{
+	struct request *rq;
+
+	while ((rq = furthest_view(c)) && windows_beyond(rq->window, rq->view, rq->data_len) > 0) {
+		if (!fail_view(c, rq))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The head of a reply is out and its data has to wait for room: it must not depend on pages that
+ * may be gone by then. (Without a buffer, or too late, it stays as it is.)
+ */
+static void keep_rest(struct conn *c)
+{
+	struct request *rq = c->out;
+	struct lane *l = c->lane;
+	size_t sent = c->out_sent - MIN_OF(c->out_sent, rq->head_len);
+	uint8_t *data;
+
+	if (!rq->window || c->out_sent == 0 || !(data = pool_get(&l->pool, rq->data_len)))
+		return;
+	if (!windows_copy(data + sent, rq->view + sent, rq->data_len - sent)) {
+		pool_put(&l->pool, data);
+		return;
+	}
+	windows_put(rq->window);
+	rq->window = NULL;
+	rq->data = data;
+	rq->data_cost = pool_cost(rq->data_len);
+	c->bytes += rq->data_cost;
 }
 
 /* Full for the first time: a larger one may do. */
@@ -167,9 +228,12 @@ int conn_send(struct conn *c)
 	uint64_t began = c->moved;
 	int repairs = 0;
 
+	if (!check_ends(c))
+		return -1;
+
 	while (c->out) {
 		if (c->moved - began >= TURN_BYTES)
-			return 0; /* others have their turn first */
+			break; /* others have their turn first */
 
 		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 
@@ -179,9 +243,14 @@ int conn_send(struct conn *c)
 			continue;
 		if (n < 0 && errno == EAGAIN && make_room(c))
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
 		if (n <= 0)
-			return n < 0 && errno == EAGAIN ? 0 : -1;
+			return -1;
 		advance(c, (size_t)n);
 	}
-	return 1;
+	if (!c->out)
+		return 1;
+	keep_rest(c);
+	return 0;
 }

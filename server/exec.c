@@ -54,6 +54,14 @@ static void io_done(struct io *io)
 		step(rq);
 }
 
+static void note_cold(struct request *rq, const struct io *io)
+{
+	struct lane *l = rq->conn->lane;
+
+	if (rq->nbd.type == NBD_CMD_READ)
+		windows_cold(&l->windows, io->fd, io->offset, l->reactor.now);
+}
+
 static void move_piece(struct request *rq, struct io *io, const struct piece *piece, uint8_t *at)
 {
 	if (piece->kind == PIECE_ZERO) {
@@ -71,9 +79,10 @@ static void move_piece(struct request *rq, struct io *io, const struct piece *pi
 		.owner = rq};
 	if (io->op == IO_WRITE && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
 		io->flags |= IO_DSYNC;
-	if (!engine_submit(&rq->conn->lane->engine, io))
+	if (!engine_submit(&rq->conn->lane->engine, io)) {
 		rq->running++;
-	else if (io->result < 0)
+		note_cold(rq, io);
+	} else if (io->result < 0)
 		fail(rq, -io->result);
 }
 
@@ -130,19 +139,13 @@ static int call_status(struct storage *st, struct request *rq)
 
 static int run_command(struct storage *st, struct request *rq)
 {
-	int ret;
-
 	switch (rq->nbd.type) {
 	case NBD_CMD_FLUSH:
 		return st->ops->flush(st);
 	case NBD_CMD_TRIM:
-		ret = st->ops->discard(st, rq->nbd.offset, rq->nbd.length);
-		st->generation++;
-		return ret;
+		return st->ops->discard(st, rq->nbd.offset, rq->nbd.length);
 	case NBD_CMD_WRITE_ZEROES:
-		ret = call_zero(st, rq);
-		st->generation++;
-		return ret;
+		return call_zero(st, rq);
 	case NBD_CMD_CACHE:
 		return st->ops->cache(st, rq->nbd.offset, rq->nbd.length);
 	case NBD_CMD_BLOCK_STATUS:
@@ -162,7 +165,13 @@ static int call(struct io *io)
 {
 	struct request *rq = io->owner;
 	struct storage *st = storage_of(rq);
-	int ret = run_command(st, rq);
+	bool discards = rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES;
+	int ret;
+
+	st->discarding += discards;
+	ret = run_command(st, rq);
+	st->generation += discards;
+	st->discarding -= discards;
 
 	if (ret == 0 && wants_fua(rq))
 		ret = st->ops->flush(st);
@@ -229,6 +238,8 @@ static void start_splice(struct request *rq)
 		.owner = rq};
 	if (engine_submit(&rq->conn->lane->engine, io))
 		call_done(io);
+	else
+		note_cold(rq, io);
 }
 
 static void start_ready(struct request *rq)
@@ -277,8 +288,8 @@ static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, s
 	struct piece piece;
 
 	st->ops->map(st, false, nbd->offset, nbd->length, &piece, 1);
-	if (!(piece.io_flags & IO_WINDOW))
-		return NULL;
+	if (!(piece.io_flags & IO_WINDOW) || (st->discarding && !(piece.io_flags & IO_BLOCKED)))
+		return NULL; /* a look at a block being discarded could bring it back */
 	range.fd = piece.fd;
 	range.offset = piece.offset;
 	range.length = (size_t)piece.length;

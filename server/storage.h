@@ -81,6 +81,7 @@ struct storage {
 	bool in_place; /* map() for a read always gives one piece of DATA and needs no prepare():
 			* such reads can go by splice(2) or through a window */
 	_Atomic unsigned generation; /* changes after each discard and zero */
+	_Atomic unsigned discarding; /* such calls under way */
 };
 
 enum { FILE_READONLY = 1 << 0, FILE_DIRECT = 1 << 1 /* past the page cache, O_DIRECT */ };

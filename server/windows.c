@@ -11,13 +11,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, ASKED_MAX = 64 };
-
-#ifndef MADV_POPULATE_READ /* Linux 5.14 */
-#define MADV_POPULATE_READ 22
-#endif
+enum {
+	PAGE = 4096,
+	ASKED_MAX = 64,
+	SYS_cachestat_ = 451 /* the same on all architectures; newer than our headers */
+};
 
 void windows_init(struct windows *ws, size_t count)
 {
@@ -54,19 +56,34 @@ static long major_faults(void)
 	return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_majflt;
 }
 
+static void doubt(struct windows *ws, uint64_t until)
+{
+	ws->doubt_until = MAX_OF(ws->doubt_until, until);
+}
+
 /* Once in a while: did a look through a window wait for the disk? */
-static bool paused(struct windows *ws, uint64_t now)
+static bool in_doubt(struct windows *ws, uint64_t now)
 {
 	long faults;
 
 	if (now - ws->counted < WINDOWS_LIFE_MS && ws->counted)
-		return now < ws->pause_until;
+		return now < ws->doubt_until;
 	faults = major_faults();
 	if (ws->counted && faults != ws->faults)
-		ws->pause_until = now + WINDOWS_PAUSE_MS;
+		doubt(ws, now + WINDOWS_FAULT_MS);
 	ws->faults = faults;
 	ws->counted = now;
-	return now < ws->pause_until;
+	return now < ws->doubt_until;
+}
+
+void windows_cold(struct windows *ws, int fd, uint64_t offset, uint64_t now)
+{
+	uint64_t number = offset / WINDOWS_BYTES;
+	struct window *w = ws->slots ? &ws->slots[number & (ws->count - 1)] : NULL;
+
+	doubt(ws, now + WINDOWS_COLD_MS);
+	if (w && w->fd == fd && w->number == number)
+		w->known = false;
 }
 
 /* The place of a window; NULL: another one has it and is asked for more often. */
@@ -136,27 +153,25 @@ static bool all_there(const struct window *w, uint64_t offset, size_t length)
 	return true;
 }
 
-/* Where the file ends, at most a millisecond ago. */
-static uint64_t file_end(struct windows *ws, int fd, uint64_t now)
+/* cachestat(2), Linux 6.5: are its pages still there? It is a third of the price of a read call. */
+static bool still_cached(const struct window_range *r)
 {
-	struct stat st;
+	struct {
+		uint64_t offset, length;
+	} range = {r->offset, r->length};
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} found;
+	uint64_t first = r->offset / PAGE, last = (r->offset + r->length - 1) / PAGE;
 
-	if (ws->end_fd == fd && ws->end_seen == now)
-		return ws->end;
-	ws->end_fd = fd;
-	ws->end_seen = now;
-	if (fstat(fd, &st) < 0)
-		return ws->end = 0;
-	return ws->end = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : UINT64_MAX;
+	return syscall(SYS_cachestat_, r->fd, &range, &found, 0) == 0 &&
+		found.cached >= last - first + 1;
 }
 
-/*
- * The last page of a file has zeros behind the end, and a reply of several pages may be cut in two
- * by the socket, its head sent before a later page turns out to be gone.
- */
-static bool ends_before(struct windows *ws, const struct window_range *r, uint64_t now)
+/* Of a reply of several pages a part may have left when one of them turns out to be gone. */
+static bool spans_pages(const struct window_range *r)
 {
-	return r->offset + r->length > file_end(ws, r->fd, now);
+	return r->offset / PAGE != (r->offset + r->length - 1) / PAGE;
 }
 
 const uint8_t *windows_find(
@@ -165,14 +180,13 @@ const uint8_t *windows_find(
 	uint64_t number = r->offset / WINDOWS_BYTES, inside = r->offset % WINDOWS_BYTES;
 	struct window *w;
 
-	if (ws->count == 0 || r->length == 0 || inside + r->length > WINDOWS_BYTES ||
-		paused(ws, now))
+	if (ws->count == 0 || r->length == 0 || inside + r->length > WINDOWS_BYTES)
 		return NULL;
 	if (!ws->slots)
 		ws->slots = calloc(ws->count, sizeof(*ws->slots));
 	w = ws->slots ? place(ws, r->fd, number) : NULL;
 	if (!w || !is_known(w, r, now) || !all_there(w, inside, r->length) ||
-		ends_before(ws, r, now))
+		((in_doubt(ws, now) || spans_pages(r)) && !still_cached(r)))
 		return NULL;
 	w->uses++;
 	*ret = w;
@@ -184,11 +198,41 @@ void windows_put(struct window *w)
 	w->uses--;
 }
 
+uint64_t windows_beyond(const struct window *w, const uint8_t *at, size_t length)
+{
+	uint64_t end = w->number * WINDOWS_BYTES + (uint64_t)(at - w->base) + length;
+	struct stat st;
+
+	if (fstat(w->fd, &st) < 0)
+		return length;
+	if (!S_ISREG(st.st_mode) || end <= (uint64_t)st.st_size)
+		return 0;
+	return end - (uint64_t)st.st_size;
+}
+
+bool windows_copy(void *to, const uint8_t *at, size_t length)
+{
+	struct iovec local = {to, length};
+	struct iovec remote = {(void *)(uintptr_t)at, length};
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)length;
+}
+
+/* (madvise with MADV_POPULATE_READ would be the call for this, but on Linux 6.1 it spins for ever
+ * when a page cannot be read.) */
 bool windows_readable(const uint8_t *at, size_t length)
 {
-	uintptr_t first = (uintptr_t)at & ~(uintptr_t)(PAGE - 1);
+	uint8_t scratch[4 * PAGE];
 
-	return madvise((void *)first, (uintptr_t)at + length - first, MADV_POPULATE_READ) == 0;
+	while (length > 0) {
+		size_t part = MIN_OF(length, sizeof(scratch));
+
+		if (!windows_copy(scratch, at, part))
+			return false;
+		at += part;
+		length -= part;
+	}
+	return true;
 }
 
 bool windows_allowed(int fd)

@@ -8,9 +8,10 @@
  * may be handed to sendmsg(2) and the like, and must not be dereferenced.
  *
  * A page that is not in memory would be read in by the system call, and the lane would wait for the
- * disk. Therefore a window knows which of its pages are in memory (mincore(2)), and asks again
- * after WINDOWS_LIFE_MS. If pages vanish in between, as major page faults tell, windows are not
- * used for WINDOWS_PAUSE_MS. That is a matter of speed alone: the data is right in any case.
+ * disk. Therefore a window knows which of its pages are in memory (mincore(2)), and looks again
+ * after WINDOWS_LIFE_MS. That is good enough while all reads of the lane find their pages. When one
+ * did not lately (windows_cold()), or a look through a window had to wait all the same (major page
+ * faults), pages come and go, and each is asked for just before it is used.
  *
  * One `struct windows` belongs to one lane. Windows in use number at most `count`; one that is
  * asked for more often takes the place of one that is asked for less.
@@ -28,7 +29,8 @@ enum {
 	WINDOWS_MAX = 4096, /* per lane: 8 GiB in sight, 16 MiB of page tables */
 	WINDOWS_WORTH = 8,  /* requests for which it pays to ask which pages are there */
 	WINDOWS_LIFE_MS = 1000,
-	WINDOWS_PAUSE_MS = 60 * 1000,
+	WINDOWS_COLD_MS = 10 * 1000,  /* doubt after a read of pages that were not there */
+	WINDOWS_FAULT_MS = 60 * 1000, /* and after a major page fault */
 };
 
 struct window {
@@ -48,10 +50,7 @@ struct windows {
 	size_t count;
 	uint64_t counted;     /* ms, when major faults were counted last */
 	long faults;          /* of this thread, then */
-	uint64_t pause_until; /* ms */
-	int end_fd;           /* the file whose end was looked up last, */
-	uint64_t end_seen;    /* ms, when, */
-	uint64_t end;         /* and where it was */
+	uint64_t doubt_until; /* ms */
 };
 
 /* Nothing is allocated before the first use. COUNT must be a power of two. */
@@ -76,6 +75,15 @@ struct window_range {
 const uint8_t *windows_find(
 	struct windows *ws, const struct window_range *range, uint64_t now, struct window **ret);
 void windows_put(struct window *w);
+
+/* A read of FD at OFFSET has to wait for the disk. */
+void windows_cold(struct windows *ws, int fd, uint64_t offset, uint64_t now);
+
+/* How many of the bytes at AT are behind the end of the file as it is now: zeros, or nothing. */
+uint64_t windows_beyond(const struct window *w, const uint8_t *at, size_t length);
+
+/* Copies what is seen at AT; false if a page cannot be had. */
+bool windows_copy(void *to, const uint8_t *at, size_t length);
 
 /* Can the pages of [at, at + length) be had, waiting for the disk if need be? At the place of an
  * EFAULT. */

@@ -117,6 +117,18 @@ static void opened_when_worth_it(void **state)
 	assert_int_equal(mappings(), 1);
 }
 
+static void can_be_copied(void **state)
+{
+	const uint8_t *at = ask_often(7 * PAGE, PAGE, 0);
+	uint8_t bytes[PAGE + 1] = {0};
+
+	(void)state;
+	assert_true(windows_copy(bytes, at, PAGE));
+	assert_true(bytes[0] == 7 && bytes[PAGE - 1] == 7 && bytes[PAGE] == 0);
+	assert_int_equal(ftruncate(fd, 7 * PAGE), 0);
+	assert_false(windows_copy(bytes, at, PAGE));
+}
+
 static void writes_are_seen_at_once(void **state)
 {
 	const uint8_t *at = ask_often(0, PAGE, 0);
@@ -150,6 +162,41 @@ static void holes_are_not_looked_at(void **state)
 	assert_non_null(ask_often(3 * PAGE, PAGE, 0));
 	fstat(fd, &after);
 	assert_int_equal(before.st_blocks, after.st_blocks);
+}
+
+static void punch(uint64_t page)
+{
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 (off_t)(page * PAGE), PAGE),
+		0);
+}
+
+/* A page that goes between two looks: seen by whoever has reason to doubt. */
+static void in_doubt_each_page_is_asked_for(void **state)
+{
+	(void)state;
+	assert_non_null(ask_often(4 * PAGE, PAGE, 0));
+	punch(4);
+	assert_non_null(ask(4 * PAGE, PAGE, 0)); /* trusted; a look would bring the page back */
+	windows_cold(&ws, fd, 2 * WINDOWS_BYTES, now);
+	assert_null(ask(4 * PAGE, PAGE, 0));
+	assert_null(ask(3 * PAGE, 2 * PAGE, 0));
+	now += WINDOWS_LIFE_MS;
+	punch(5);
+	assert_null(ask_often(5 * PAGE, PAGE, 0));
+	now += WINDOWS_COLD_MS;
+	assert_non_null(ask_often(6 * PAGE, PAGE, 0));
+	punch(6);
+	assert_non_null(ask(6 * PAGE, PAGE, 0));
+}
+
+static void a_window_with_a_cold_read_is_looked_at_again(void **state)
+{
+	(void)state;
+	assert_non_null(ask_often(4 * PAGE, PAGE, 0));
+	windows_cold(&ws, fd, 9 * PAGE, now);
+	assert_null(ask(4 * PAGE, PAGE, 0));
+	assert_non_null(ask_often(4 * PAGE, PAGE, 0));
 }
 
 static void discarding_makes_it_look_again(void **state)
@@ -222,13 +269,12 @@ static void a_shrunken_file_is_an_error_not_a_signal(void **state)
 	assert_false(windows_readable(at, PAGE));
 	assert_true(windows_readable(at - PAGE, PAGE));
 	assert_false(windows_readable(at - 1, 2));
-	now++;
-	assert_null(ask(7 * PAGE, 2 * PAGE, 0));
-	assert_null(ask(8 * PAGE, PAGE, 0));
+	assert_int_equal(windows_beyond(held, at, PAGE), PAGE);
+	assert_int_equal(windows_beyond(held, at - PAGE, 2 * PAGE), PAGE);
+	assert_int_equal(windows_beyond(held, at - PAGE, PAGE), 0);
 	assert_int_equal(ftruncate(fd, 8 * PAGE - 1), 0);
-	now++;
-	assert_null(ask(7 * PAGE, PAGE, 0));
-	assert_non_null(ask(7 * PAGE, PAGE - 1, 0));
+	assert_int_equal(windows_beyond(held, at - PAGE, PAGE), 1);
+	assert_int_equal(windows_beyond(held, at - PAGE, PAGE - 1), 0);
 }
 
 static void none_if_there_may_be_none(void **state)
@@ -264,9 +310,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(opened_when_worth_it),
+		TEST(can_be_copied),
 		TEST(writes_are_seen_at_once),
 		TEST(not_across_two_windows),
 		TEST(holes_are_not_looked_at),
+		TEST(in_doubt_each_page_is_asked_for),
+		TEST(a_window_with_a_cold_read_is_looked_at_again),
 		TEST(discarding_makes_it_look_again),
 		TEST(looks_again_after_a_while),
 		TEST(the_one_asked_for_more_stays),
