@@ -221,6 +221,17 @@ class Raw:
         expect(reply.error == 0, f'READ {offset}+{length}: error {reply.error} {reply.text}')
         return reply.data
 
+    def pipeline(self, places, depth=32):
+        """READs of all (offset, length), `depth` in flight; yields (offset, length, reply)."""
+        places, asked = list(places), {}
+        for sent in range(len(places) + depth):
+            if sent < len(places):
+                asked[self.next_cookie] = places[sent]
+                self.request(READ, *places[sent])
+            if sent >= depth and asked:
+                reply = self.reply()
+                yield *asked.pop(reply.cookie), reply
+
     def write_bytes(self, offset, data, flags=0, **more):
         if self.extended:
             flags |= PAYLOAD_LEN

@@ -119,7 +119,7 @@ def count_threads(pid):
     return len(os.listdir(f'/proc/{pid}/task'))
 
 
-def _die_with_us():
+def die_with_us():
     """In a child before exec: not even a killed test (time limit of ctest) leaves it behind."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -133,7 +133,7 @@ class Daemon:
             popen.setdefault('stdout', out)
             popen.setdefault('stdin', subprocess.DEVNULL)
             if threading.current_thread() is threading.main_thread():  # the signal is the thread's
-                popen.setdefault('preexec_fn', _die_with_us)
+                popen.setdefault('preexec_fn', die_with_us)
             self.process = subprocess.Popen(argv, stderr=out, **popen)
         self.pid = self.process.pid
 
@@ -272,8 +272,12 @@ class Case(unittest.TestCase):
     # What the machine has.
 
     def require(self, *tools, root=False):
-        """Skips unless the tools are installed (and we are root); with CI=true that fails."""
-        missing = [t for t in tools if not shutil.which(t)]
+        """Skips unless the tools are installed (and we are root); with CI=true that fails.
+
+        A tool may also be the path of a device.
+        """
+        missing = [t for t in tools if not shutil.which(t) and not t.startswith('/dev/')]
+        missing += [t for t in tools if t.startswith('/dev/') and not os.path.exists(t)]
         reason = f'needs {", ".join(missing)}' if missing else ''
         if root and os.geteuid() != 0:
             reason = 'needs root'
@@ -299,7 +303,7 @@ class Case(unittest.TestCase):
         It is mounted in a mount namespace of this process only, so it ends with the process.
         """
         self.require('mount', 'umount', root=True)
-        _own_namespace()
+        own_namespace()
         where = tempfile.mkdtemp(prefix=f'{kind}-', dir=self.dir)
         if kind == 'tmpfs':
             self.run_cmd('mount', '-t', 'tmpfs', '-o', f'size={size}', 'none', where)
@@ -326,7 +330,7 @@ class Case(unittest.TestCase):
         return {'LD_PRELOAD': so, 'ASAN_OPTIONS': 'verify_asan_link_order=0'}
 
 
-def _own_namespace(done=[]):
+def own_namespace(done=[]):
     """From now on mounts of this process (and its children) are its own."""
     if done:
         return
