@@ -24,6 +24,8 @@ struct reactor_watch {
 	int fd;
 	uint32_t events; /* what is watched now: EPOLLIN, EPOLLOUT */
 	void (*fn)(struct reactor_watch *w, uint32_t events);
+	/* Optional, for busy polling: looks for input by itself and handles it; false = nothing. */
+	bool (*look)(struct reactor_watch *w);
 };
 
 struct reactor_timer {
@@ -47,7 +49,9 @@ struct reactor {
 	int wake_fd;  /* eventfd */
 	uint64_t now; /* ms, taken once a turn */
 	bool stopped;
-	struct spin spin; /* busy polling; off unless reactor_busy_poll() was called */
+	struct spin spin;          /* busy polling; off unless reactor_busy_poll() was called */
+	struct reactor_watch *hot; /* the only one that had an event in the last turn */
+	unsigned hot_turns;        /* in a row that only it was looked at */
 	struct reactor_watch wake;
 	struct epoll_event batch[REACTOR_BATCH]; /* events of this turn */
 	int batch_len;

@@ -197,6 +197,18 @@ static void ready(struct reactor_watch *w, uint32_t events)
 	conn_wake(c);
 }
 
+static bool look(struct reactor_watch *w)
+{
+	struct conn *c = container_of(w, struct conn, watch);
+
+	if (c->state != CONN_OPEN || c->blocked)
+		return false;
+	if (!conn_receive(c) && c->state == CONN_OPEN)
+		return false;
+	conn_wake(c);
+	return true;
+}
+
 void conn_begin(struct conn *c)
 {
 	struct lane *l = c->lane;
@@ -213,6 +225,7 @@ void conn_begin(struct conn *c)
 		conn_kill(c);
 		return;
 	}
+	c->watch.look = look;
 	conn_receive(c); /* its first requests may have come before us */
 	conn_wake(c);
 }

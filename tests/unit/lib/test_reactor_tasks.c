@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -210,6 +211,52 @@ static void test_stop_from_another_thread(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* Busy polling. */
+
+static struct reactor_watch hot, other;
+static unsigned looks, hot_events;
+
+static bool has_always_input(struct reactor_watch *w)
+{
+	assert_ptr_equal(w, &hot);
+	if (++looks == 100)
+		assert_int_equal(eventfd_write(other.fd, 1), 0);
+	return true;
+}
+
+static void hot_event(struct reactor_watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	hot_events++;
+}
+
+static void other_event(struct reactor_watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	reactor_stop(&reactor);
+}
+
+/* Who has always input is looked at directly, and does not keep others from being heard. */
+static void test_hot_one_does_not_starve_others(void **state)
+{
+	(void)state;
+	looks = hot_events = 0;
+	reactor_busy_poll(&reactor, 1000 * 1000 * 1000);
+	reactor.spin.mean = 0;
+	assert_int_equal(
+		reactor_add(&reactor, &hot, eventfd(1, EFD_NONBLOCK), EPOLLIN, hot_event), 0);
+	hot.look = has_always_input;
+	assert_int_equal(
+		reactor_add(&reactor, &other, eventfd(0, EFD_NONBLOCK), EPOLLIN, other_event), 0);
+	assert_int_equal(reactor_run(&reactor), 0);
+	assert_in_range(looks, 100, 120);
+	assert_true(hot_events >= looks / 20); /* it was not looked at in vain between these */
+	close(hot.fd);
+	close(other.fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -221,6 +268,7 @@ int main(void)
 		TEST(test_posts_from_threads),
 		TEST(test_post_again_from_the_task),
 		TEST(test_stop_from_another_thread),
+		TEST(test_hot_one_does_not_starve_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
