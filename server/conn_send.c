@@ -9,8 +9,8 @@
  * server; the answer is complete only when the client has received its last byte, so that is all
  * it means here too. Truncation: a page in a pipe or socket stays alive as long as they hold it; a
  * page seen through a window is gone, sendmsg fails with EFAULT, and repair() makes the reply an
- * error if nothing of it has left: a socket takes pages as a whole, and replies of several pages
- * were checked against the end of the file.
+ * error if its head has not left. That it has is rare: the end of the file is looked up just before
+ * (check_ends()), and a reply that has to wait half sent is copied (keep_rest()).
  */
 #include "conn.h"
 
@@ -230,11 +230,7 @@ int conn_send(struct conn *c)
 
 	if (!check_ends(c))
 		return -1;
-
-	while (c->out) {
-		if (c->moved - began >= TURN_BYTES)
-			break; /* others have their turn first */
-
+	while (c->out && c->moved - began < TURN_BYTES) { /* then others have their turn */
 		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 
 		if (n < 0 && errno == EINTR)
