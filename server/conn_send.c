@@ -23,7 +23,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { IOV_COUNT = 256, SEND_BYTES = 1024 * 1024, REPAIRS_MAX = 1000, TURN_BYTES = 1024 * 1024 };
+enum {
+	IOV_COUNT = 256,
+	SEND_BYTES = 1024 * 1024,
+	VIEW_BYTES = 64 * 1024,
+	REPAIRS_MAX = 1000,
+	TURN_BYTES = 1024 * 1024
+};
 
 void conn_put_data(struct conn *c, struct request *rq)
 {
@@ -58,6 +64,14 @@ static int add_reply(struct iovec *iov, struct request *rq, size_t skip, size_t 
 	return n;
 }
 
+/* The less is sent at once, the less time there is for pages to go between check and use. */
+static bool fits(const struct request *rq, size_t total)
+{
+	if (total == 0 || !rq->window || rq->data_len <= POOL_PAGE)
+		return total < SEND_BYTES;
+	return total + rq->data_len <= VIEW_BYTES;
+}
+
 /* Up to and including the head of the first reply whose data is in a pipe. */
 static int gather(const struct conn *c, struct iovec *iov, size_t *ret_total, bool *ret_more)
 {
@@ -66,7 +80,7 @@ static int gather(const struct conn *c, struct iovec *iov, size_t *ret_total, bo
 
 	*ret_total = 0;
 	*ret_more = false;
-	for (struct request *rq = c->out; rq && n + 2 <= IOV_COUNT && *ret_total < SEND_BYTES;
+	for (struct request *rq = c->out; rq && n + 2 <= IOV_COUNT && fits(rq, *ret_total);
 		rq = rq->next) {
 		n += add_reply(iov + n, rq, skip, ret_total);
 		skip = 0;
@@ -228,11 +242,12 @@ int conn_send(struct conn *c)
 	uint64_t began = c->moved;
 	int repairs = 0;
 
-	if (!check_ends(c))
-		return -1;
 	while (c->out && c->moved - began < TURN_BYTES) { /* then others have their turn */
-		ssize_t n = at_pipe(c) ? send_pipe(c) : send_copied(c);
+		ssize_t n = -1;
 
+		if (!check_ends(c))
+			return -1;
+		n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EFAULT && repairs++ < REPAIRS_MAX && repair(c))

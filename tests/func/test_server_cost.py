@@ -101,7 +101,7 @@ class Ext4(Cost):
         self.at_most(200, n.READ, 4 * KIB, 32)
 
     def test_reads_of_several_pages(self):
-        self.at_most(250, n.READ, 16 * KIB, 32)
+        self.at_most(1900, n.READ, 16 * KIB, 32)
 
     def test_short_writes(self):
         """ext4 cannot write "without waiting": at worst each completion wakes the lane by itself."""

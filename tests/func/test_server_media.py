@@ -148,6 +148,7 @@ class Media:
                     self.evict(*zone)
                 h.settle(check(errno.EIO if settled else 0))
         h = hammer.Hammer(self.client, readers, place, check(0, errno.EIO))
+        h.may_be_cut = 1  # in the microseconds between check and use
         h.run(change)
         self.server.stop()
 

@@ -65,6 +65,7 @@ class Shapes:
 
     def test_truncated_and_grown(self):
         h = self.hammer()
+        h.may_be_cut = 3  # in the microseconds between check and use
 
         def change():
             for cut in (0, PAGE, 100, 4 * MIB, 4 * MIB + 100, 6 * MIB - 1, SIZE - PAGE, SIZE - 1):
@@ -81,7 +82,7 @@ class Shapes:
         """Faster than readers can follow, between check and use: a reply whose head is out already
         can only be cut, never be wrong."""
         h, rnd = self.hammer(), random.Random(3)
-        h.may_be_cut = True
+        h.may_be_cut = 50
 
         def change():
             for _ in range(20):

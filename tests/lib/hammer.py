@@ -21,7 +21,8 @@ class Hammer:
         self.state = None  # a list with the strict check; another one each time
         self.seen = [None] * len(readers)  # by reader: the last state of which it read a batch
         self.done = False
-        self.may_be_cut = False  # a reply may end in the middle, with the connection
+        self.cuts = 0  # replies that ended in the middle, with the connection
+        self.may_be_cut = 0  # so many may
 
     @contextlib.contextmanager
     def settled(self, strict):
@@ -54,8 +55,9 @@ class Hammer:
             places = [(self.place(rnd, length), length) for length in lengths]
             try:
                 replies = list(c.pipeline(places))
-            except rawnbd.Closed:
-                if not self.may_be_cut:
+            except (rawnbd.Closed, BrokenPipeError, ConnectionResetError):
+                self.cuts += 1
+                if self.cuts > self.may_be_cut:
                     raise
                 c = self.client(mode)
                 continue
