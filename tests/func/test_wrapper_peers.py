@@ -4,6 +4,7 @@
 
 import json
 import os
+import select
 import socket
 import sys
 
@@ -225,9 +226,15 @@ class BadPeers(WrapperCase):
             self.w.ctl('--remove-by-exportname', 'n' * 4000 + str(i))
 
     def test_too_many_connections(self):
+        """64 are held. (One of before may still be on its way out when the first ones come.)"""
         held = [self.connection() for _ in range(70)]
-        refused = [c for c in held[64:] if 'too many' in c.answer().get('error', '')]
-        self.assertEqual(len(refused), 6)
+
+        def refused():
+            return [c for c in held if select.select([c.sock], [], [], 0)[0]]
+        xtest.wait_for(lambda: len(refused()) >= 6, 'six are refused')
+        self.assertIn(len(refused()), (6, 7))
+        for c in refused():
+            self.assertIn('too many', c.answer()['error'])
         for c in held:
             c.close()
         xtest.wait_for(lambda: self.w.ctl('--list', status=None).returncode == 0, 'room again')
