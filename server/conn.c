@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 enum { LINGER_MS = 1000, STALL_BYTES = 64 * 1024, STALL_SHARE = 64 };
 
@@ -138,11 +137,16 @@ static void drop_queue(struct conn *c)
 	c->filling = NULL;
 }
 
+static bool is_reading(const struct conn *c)
+{
+	return c->state == CONN_OPEN && !c->blocked;
+}
+
 static void watch_what_matters(struct conn *c)
 {
 	uint32_t events = 0;
 
-	if (c->state == CONN_LINGER || (c->state == CONN_OPEN && !c->blocked))
+	if (c->state == CONN_LINGER || is_reading(c))
 		events |= EPOLLIN;
 	if (c->send_full)
 		events |= EPOLLOUT;
@@ -190,7 +194,7 @@ static void ready(struct reactor_watch *w, uint32_t events)
 
 	if (c->state == CONN_LINGER)
 		discard(c);
-	else if ((events & EPOLLIN) && c->state == CONN_OPEN && !c->blocked)
+	else if ((events & EPOLLIN) && is_reading(c))
 		conn_receive(c);
 	else if (events & (EPOLLHUP | EPOLLERR))
 		conn_kill(c);
@@ -201,9 +205,7 @@ static bool look(struct reactor_watch *w)
 {
 	struct conn *c = container_of(w, struct conn, watch);
 
-	if (c->state != CONN_OPEN || c->blocked)
-		return false;
-	if (!conn_receive(c) && c->state == CONN_OPEN)
+	if (!is_reading(c) || (!conn_receive(c) && c->state == CONN_OPEN))
 		return false;
 	conn_wake(c);
 	return true;

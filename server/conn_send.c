@@ -245,7 +245,7 @@ int conn_send(struct conn *c)
 	while (c->out && c->moved - began < TURN_BYTES) { /* then others have their turn */
 		ssize_t n = -1;
 
-		if (!check_ends(c))
+		if (!at_pipe(c) && !check_ends(c))
 			return -1;
 		n = at_pipe(c) ? send_pipe(c) : send_copied(c);
 		if (n < 0 && errno == EINTR)

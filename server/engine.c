@@ -103,15 +103,16 @@ bool engine_account(struct io *io, ssize_t returned)
  */
 static bool joins_crowd(const struct io *io)
 {
-	return io->op == IO_READ && io->engine->in_flight >= CROWD && !is_cached(io);
+	return io->engine->in_flight >= CROWD && !is_cached(io);
 }
 
 static bool may_copy_inline(const struct io *io)
 {
-	if (joins_crowd(io) || (io->op == IO_WRITE && io->fd == io->engine->waiting_fd))
+	if (!(io->flags & (IO_INLINE | IO_MEMORY)) || (io->flags & (IO_DSYNC | IO_BLOCKED)) ||
+		io->len > IO_INLINE_MAX)
 		return false;
-	return (io->op == IO_READ || io->op == IO_WRITE) && (io->flags & (IO_INLINE | IO_MEMORY)) &&
-		!(io->flags & (IO_DSYNC | IO_BLOCKED)) && io->len <= IO_INLINE_MAX;
+	return io->op == IO_READ ? !joins_crowd(io)
+				 : io->op == IO_WRITE && io->fd != io->engine->waiting_fd;
 }
 
 /* Does what can be done at once; true if that was all of it. */

@@ -27,8 +27,8 @@ enum {
 	IO_DSYNC = 1 << 0,   /* the write is durable when done (RWF_DSYNC) */
 	IO_INLINE = 1 << 1,  /* the file may be tried without waiting (RWF_NOWAIT) */
 	IO_MEMORY = 1 << 2,  /* the file is memory (tmpfs): it never waits */
-	IO_BLOCKED = 1 << 4, /* read and write calls would wait for a lock now: only threads may */
 	IO_WINDOW = 1 << 3,  /* the file may be seen through a window (windows.h) */
+	IO_BLOCKED = 1 << 4, /* read and write calls would wait for a lock now: only threads may */
 };
 
 /* From there on an inline copy would hold up the lane's other clients for too long. */

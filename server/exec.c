@@ -82,8 +82,9 @@ static void move_piece(struct request *rq, struct io *io, const struct piece *pi
 	if (!engine_submit(&rq->conn->lane->engine, io)) {
 		rq->running++;
 		note_cold(rq, io);
-	} else if (io->result < 0)
+	} else if (io->result < 0) {
 		fail(rq, -io->result);
+	}
 }
 
 /* One round: as many pieces as there are ios. */
@@ -155,25 +156,24 @@ static int run_command(struct storage *st, struct request *rq)
 	}
 }
 
-static bool wants_fua(const struct request *rq)
+static bool discards(const struct request *rq)
 {
-	return (rq->nbd.flags & NBD_CMD_FLAG_FUA) &&
-		(rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES);
+	return rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES;
 }
 
 static int call(struct io *io)
 {
 	struct request *rq = io->owner;
 	struct storage *st = storage_of(rq);
-	bool discards = rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES;
 	int ret;
 
-	st->discarding += discards;
+	if (!discards(rq))
+		return run_command(st, rq);
+	st->discarding++;
 	ret = run_command(st, rq);
-	st->generation += discards;
-	st->discarding -= discards;
-
-	if (ret == 0 && wants_fua(rq))
+	st->generation++;
+	st->discarding--;
+	if (ret == 0 && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
 		ret = st->ops->flush(st);
 	return ret;
 }
@@ -297,6 +297,8 @@ static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, s
 	return windows_find(&l->windows, &range, l->reactor.now, ret);
 }
 
+/* A slot is only taken to be kept: putting one back wakes those who wait, and two of them would
+ * wake each other for ever. So what else is needed comes first. */
 struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t need)
 {
 	struct lane *l = c->lane;

@@ -76,22 +76,31 @@ static bool in_doubt(struct windows *ws, uint64_t now)
 	return now < ws->doubt_until;
 }
 
+static struct window *slot_of(struct windows *ws, uint64_t number)
+{
+	return &ws->slots[number & (ws->count - 1)];
+}
+
+static bool is_at(const struct window *w, int fd, uint64_t number)
+{
+	return w->fd == fd && w->number == number;
+}
+
 void windows_cold(struct windows *ws, int fd, uint64_t offset, uint64_t now)
 {
 	uint64_t number = offset / WINDOWS_BYTES;
-	struct window *w = ws->slots ? &ws->slots[number & (ws->count - 1)] : NULL;
 
 	doubt(ws, now + WINDOWS_COLD_MS);
-	if (w && w->fd == fd && w->number == number)
-		w->known = false;
+	if (ws->slots && is_at(slot_of(ws, number), fd, number))
+		slot_of(ws, number)->known = false;
 }
 
 /* The place of a window; NULL: another one has it and is asked for more often. */
 static struct window *place(struct windows *ws, int fd, uint64_t number)
 {
-	struct window *w = &ws->slots[number & (ws->count - 1)];
+	struct window *w = slot_of(ws, number);
 
-	if (w->fd == fd && w->number == number)
+	if (is_at(w, fd, number))
 		return w;
 	if (w->uses > 0 || w->asked > 0) {
 		w->asked -= w->asked > 0;
@@ -153,6 +162,11 @@ static bool all_there(const struct window *w, uint64_t offset, size_t length)
 	return true;
 }
 
+static uint64_t pages_of(const struct window_range *r)
+{
+	return (r->offset + r->length - 1) / PAGE - r->offset / PAGE + 1;
+}
+
 /* cachestat(2), Linux 6.5: are its pages still there? It is a third of the price of a read call. */
 static bool still_cached(const struct window_range *r)
 {
@@ -162,16 +176,15 @@ static bool still_cached(const struct window_range *r)
 	struct {
 		uint64_t cached, dirty, writeback, evicted, recently_evicted;
 	} found;
-	uint64_t first = r->offset / PAGE, last = (r->offset + r->length - 1) / PAGE;
 
 	return syscall(SYS_cachestat_, r->fd, &range, &found, 0) == 0 &&
-		found.cached >= last - first + 1;
+		found.cached >= pages_of(r);
 }
 
 /* Of a reply of several pages a part may have left when one of them turns out to be gone. */
-static bool spans_pages(const struct window_range *r)
+static bool must_ask(struct windows *ws, const struct window_range *r, uint64_t now)
 {
-	return r->offset / PAGE != (r->offset + r->length - 1) / PAGE;
+	return in_doubt(ws, now) || pages_of(r) > 1;
 }
 
 const uint8_t *windows_find(
@@ -186,7 +199,7 @@ const uint8_t *windows_find(
 		ws->slots = calloc(ws->count, sizeof(*ws->slots));
 	w = ws->slots ? place(ws, r->fd, number) : NULL;
 	if (!w || !is_known(w, r, now) || !all_there(w, inside, r->length) ||
-		((in_doubt(ws, now) || spans_pages(r)) && !still_cached(r)))
+		(must_ask(ws, r, now) && !still_cached(r)))
 		return NULL;
 	w->uses++;
 	*ret = w;
