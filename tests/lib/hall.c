@@ -172,15 +172,9 @@ void hall_expect(int fd, const char *want)
 {
 	uint8_t bytes[4096];
 	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	struct buf text;
 
 	CHECK(n >= NBD_GREETING_BYTES);
-	buf_init(&text, SIZE_MAX / 4);
-	CHECK(render_replies(bytes + NBD_GREETING_BYTES, (size_t)n - NBD_GREETING_BYTES, &text));
-	if (strcmp((const char *)buf_bytes(&text), want) != 0)
-		fprintf(stderr, " got: %s\nwant: %s\n", buf_bytes(&text), want);
-	CHECK(strcmp((const char *)buf_bytes(&text), want) == 0);
-	buf_done(&text);
+	render_expect(bytes + NBD_GREETING_BYTES, (size_t)n - NBD_GREETING_BYTES, want);
 }
 
 /* What is behind everything that was sent: 0 = the end, else -errno. */

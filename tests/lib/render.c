@@ -2,6 +2,8 @@
 /* A strict reader of option replies, written apart from the code under test; see render.h. */
 #include "render.h"
 
+#include "check.h"
+
 #include "nbd.h"
 #include "script.h"
 #include "str.h"
@@ -155,4 +157,16 @@ bool render_replies(const uint8_t *p, size_t len, struct buf *out)
 
 	buf_put(out, "", 1);
 	return ok;
+}
+
+void render_expect(const uint8_t *p, size_t len, const char *want)
+{
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX / 4);
+	CHECK(render_replies(p, len, &text));
+	if (strcmp((const char *)buf_bytes(&text), want) != 0)
+		fprintf(stderr, " got: %s\nwant: %s\n", buf_bytes(&text), want);
+	CHECK(strcmp((const char *)buf_bytes(&text), want) == 0);
+	buf_done(&text);
 }

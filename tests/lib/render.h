@@ -20,4 +20,7 @@
  */
 bool render_replies(const uint8_t *p, size_t len, struct buf *out);
 
+/* They are well-formed and read as WANT, or the test ends. */
+void render_expect(const uint8_t *p, size_t len, const char *want);
+
 #endif

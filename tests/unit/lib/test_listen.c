@@ -3,6 +3,7 @@
  * Listening as options say: TCP and unix sockets together, what failures leave behind (nothing,
  * neither open nor on disk), and sockets from systemd. Ports are chosen by the kernel.
  */
+#include "activate.h"
 #include "check.h"
 #include "fds.h"
 #include "listen.h"
@@ -268,22 +269,11 @@ static void test_too_many_addresses(void **state)
 	assert_int_equal(files_there(), 0);
 }
 
-static void say_activated(const char *count)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	setenv("LISTEN_PID", pid, 1);
-	setenv("LISTEN_FDS", count, 1);
-}
-
-/* In a child, because systemd's descriptors start at 3. */
-static void activated_child(int listener)
+static void activated_child(void)
 {
 	add_path("ours");
 	add_address("127.0.0.1");
-	CHECK(dup2(listener, 3) == 3 && dup2(listener, 4) == 4);
-	say_activated("2");
+	activate_say("2");
 	CHECK(open_wish() == 0);
 	CHECK(l.sockets.count == 2 && l.sockets.fds[0] == 3 && l.sockets.fds[1] == 4);
 	CHECK(l.path_count == 0);
@@ -294,19 +284,14 @@ static void activated_child(int listener)
 	CHECK(fcntl(3, F_GETFD) < 0 && fcntl(4, F_GETFD) < 0);
 	CHECK(open_wish() == 0); /* the next time it is the wish */
 	CHECK(l.sockets.count == 2 && l.path_count == 1);
-	_exit(0);
 }
 
 static void test_activation(void **state)
 {
-	int listener = sock_listen_unix(temp_path(&temp, "systemd"), 0600, NULL), status = -1;
-	pid_t pid = fork();
+	int listener = sock_listen_unix(temp_path(&temp, "systemd"), 0600, NULL);
 
 	(void)state;
-	if (pid == 0)
-		activated_child(listener);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_int_equal(activate_child(listener, activated_child), 0);
 	close(listener);
 }
 
@@ -317,12 +302,12 @@ static void test_bad_activation(void **state)
 	(void)state;
 	add_path("a");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
-		say_activated(counts[i]);
+		activate_say(counts[i]);
 		check_failed(EINVAL, "LISTEN_FDS: must be a number of sockets up to 64");
 		assert_null(getenv("LISTEN_FDS"));
 		assert_int_equal(files_there(), 0);
 	}
-	say_activated("0");
+	activate_say("0");
 	assert_int_equal(open_wish(), 0);
 	assert_int_equal(l.path_count, 1);
 }

@@ -3,6 +3,7 @@
  * Sockets: who may take over a unix socket's path, TCP on both families, names of peers, socket
  * activation, and descriptors sent along. Ports are chosen by the kernel.
  */
+#include "activate.h"
 #include "check.h"
 #include "fds.h"
 #include "sock.h"
@@ -279,16 +280,11 @@ static void test_peer_of_no_socket(void **state)
 	close(fd);
 }
 
-/* In a child, because systemd's descriptors start at 3. */
-static void activated_child(int listener)
+static void activated_child(void)
 {
 	struct sock_list list = {0};
-	char pid[16];
 
-	CHECK(dup2(listener, 3) == 3 && dup2(listener, 4) == 4);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	setenv("LISTEN_PID", pid, 1);
-	setenv("LISTEN_FDS", "2", 1);
+	activate_say("2");
 	CHECK(sock_activated(&list) == 2 && list.count == 2);
 	CHECK(list.fds[0] == 3 && list.fds[1] == 4);
 	CHECK(fcntl(3, F_GETFD) == FD_CLOEXEC && (fcntl(4, F_GETFL) & O_NONBLOCK));
@@ -297,22 +293,16 @@ static void activated_child(int listener)
 	setenv("LISTEN_PID", "1", 1);
 	setenv("LISTEN_FDS", "2", 1);
 	CHECK(sock_activated(&list) == 0); /* meant for another process */
-	setenv("LISTEN_PID", pid, 1);
-	setenv("LISTEN_FDS", "65", 1);
+	activate_say("65");
 	CHECK(sock_activated(&list) == -EINVAL && list.count == 2);
-	_exit(0);
 }
 
 static void test_activation(void **state)
 {
-	int listener = sock_listen_unix(temp_path(&temp, "sock"), 0600, NULL), status = -1;
-	pid_t pid = fork();
+	int listener = sock_listen_unix(temp_path(&temp, "sock"), 0600, NULL);
 
 	(void)state;
-	if (pid == 0)
-		activated_child(listener);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_int_equal(activate_child(listener, activated_child), 0);
 	close(listener);
 }
 

@@ -3,6 +3,7 @@
 #include "engine.h"
 #include "rnd.h"
 #include "temp.h"
+#include "uring.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -398,19 +399,6 @@ static void test_account(void **state)
 }
 
 #define WITH(test, setup) cmocka_unit_test_setup_teardown(test, setup, tear_down)
-
-/* Is io_uring allowed here? Without it only the threads are tested. */
-static bool has_uring(void)
-{
-	struct engine e;
-	struct reactor r;
-	bool yes = reactor_init(&r) == 0 && engine_open(&e, ENGINE_URING, &r, NULL) == 0;
-
-	if (yes)
-		engine_close(&e);
-	reactor_done(&r);
-	return yes;
-}
 
 int main(void)
 {

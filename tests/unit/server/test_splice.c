@@ -7,6 +7,7 @@
 #include "lane.h"
 #include "rnd.h"
 #include "temp.h"
+#include "uring.h"
 #include "util.h"
 
 #include <errno.h>
@@ -280,19 +281,6 @@ static void test_errors(void **state)
 	fd_close(&fix.pipe[0]);
 	assert_int_equal(splice_file(0, 65536, 0), -EPIPE);
 	assert_int_equal(splice_file(0, 65536, IO_MEMORY), -EPIPE);
-}
-
-/* Is io_uring allowed here? */
-static bool has_uring(void)
-{
-	struct engine e;
-	struct reactor r;
-	bool yes = reactor_init(&r) == 0 && engine_open(&e, ENGINE_URING, &r, NULL) == 0;
-
-	if (yes)
-		engine_close(&e);
-	reactor_done(&r);
-	return yes;
 }
 
 #define WITH(test, setup) cmocka_unit_test_setup_teardown(test, setup, tear_down)
