@@ -88,6 +88,7 @@ struct ctl_server {
 	struct reactor_timer pause; /* accept again after running out of descriptors */
 	struct ctl_client *clients;
 	unsigned count;
+	void *owner; /* the caller's, after ctl_server_init() */
 };
 
 /* Takes the listening FD. 0 or -errno. */
@@ -99,8 +100,13 @@ void ctl_server_broadcast(struct ctl_server *s, json_t *msg);
 
 /*
  * Tools: one request (taken), one answer, blocking, at most TIMEOUT_MS. An answer with ok = false
- * becomes -EREMOTEIO with its text. *ret is the caller's to json_decref().
+ * becomes -EREMOTEIO with its text. Events that come first are passed over. *ret is the caller's to
+ * json_decref().
  */
 int ctl_call(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err);
+/* The same for those who read more of a refusal than its text: 0 also if ok = false. */
+int ctl_ask(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err);
+/* 0, or -EREMOTEIO with the text if ANSWER has ok = false. */
+int ctl_refusal(const json_t *answer, struct err *err);
 
 #endif

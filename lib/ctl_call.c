@@ -81,11 +81,10 @@ static int receive_answer(int fd, struct buf *in, uint64_t until, json_t **ret)
 	}
 }
 
-int ctl_call(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err)
+int ctl_ask(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err)
 {
 	CLEANUP_FD int fd = sock_connect_unix(path, err);
 	struct buf in;
-	json_t *answer = NULL;
 	int r;
 
 	if (fd < 0) {
@@ -97,17 +96,30 @@ int ctl_call(const char *path, json_t *request, int timeout_ms, json_t **ret, st
 	json_decref(request);
 	/* A refusal may already be there although the request could not be sent. */
 	if (r == 0 || r == -EPIPE)
-		r = receive_answer(fd, &in, clock_ms() + (uint64_t)timeout_ms, &answer);
+		r = receive_answer(fd, &in, clock_ms() + (uint64_t)timeout_ms, ret);
 	buf_done(&in);
-	if (r < 0)
-		return err_sys(err, -r, "%s: no answer", path);
-	if (!json_is_true(json_object_get(answer, "ok"))) {
-		const char *text = json_string_value(json_object_get(answer, "error"));
+	return r < 0 ? err_sys(err, -r, "%s: no answer", path) : 0;
+}
 
-		r = err_set(err, EREMOTEIO, "%s", text ? text : "refused without a reason");
+int ctl_refusal(const json_t *answer, struct err *err)
+{
+	const char *text = json_string_value(json_object_get(answer, "error"));
+
+	if (json_is_true(json_object_get(answer, "ok")))
+		return 0;
+	return err_set(err, EREMOTEIO, "%s", text ? text : "refused without a reason");
+}
+
+int ctl_call(const char *path, json_t *request, int timeout_ms, json_t **ret, struct err *err)
+{
+	json_t *answer = NULL;
+	int r = ctl_ask(path, request, timeout_ms, &answer, err);
+
+	if (r == 0)
+		r = ctl_refusal(answer, err);
+	if (r < 0)
 		json_decref(answer);
-		return r;
-	}
-	*ret = answer;
-	return 0;
+	else
+		*ret = answer;
+	return r;
 }

@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 
-PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper"}
+PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
+            "xnbd-bgctl": "bgctl"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 START_SECONDS = 10

@@ -220,6 +220,8 @@ static void test_strange_daemons(void **state)
 		{"{}\n", -EPROTO, "no answer"},
 		{"{\"ok\":1}\n", -EPROTO, "no answer"},
 		{"{\"ok\":false}\n", -EREMOTEIO, "refused without a reason"},
+		{"{\"event\":\"x\"}\n{\"event\":\"y\",\"error\":\"z\"}\n", -ECONNRESET,
+			"no answer"},
 		{"{\"event\":\"x\"}\n{\"ok\":false,\"error\":\"e\"}\n", -EREMOTEIO, "e"},
 	};
 
@@ -235,6 +237,27 @@ static void test_strange_daemons(void **state)
 		assert_int_equal(waitpid(t.child, NULL, 0), t.child);
 		t.child = 0;
 	}
+}
+
+/* ctl_ask() hands over what a refusal says beside its text. */
+static void test_refusal_with_members(void **state)
+{
+	struct err err = {0};
+	json_t *ret = NULL;
+
+	(void)state;
+	say("{\"event\":\"copy\",\"state\":\"done\"}\n{\"event\":\"switched\"}\n"
+	    "{\"ok\":false,\"error\":\"blocks are absent\",\"incomplete\":true,\"absent\":7}\n");
+	assert_int_equal(ctl_ask(t.path, json_object(), TIMEOUT_MS, &ret, &err), 0);
+	assert_int_equal(err.code, 0);
+	assert_true(json_is_true(json_object_get(ret, "incomplete")));
+	assert_int_equal(json_integer_value(json_object_get(ret, "absent")), 7);
+	assert_int_equal(ctl_refusal(ret, &err), -EREMOTEIO);
+	assert_int_equal(err.code, EREMOTEIO);
+	assert_string_equal(err.text, "blocks are absent");
+	json_object_set_new(ret, "ok", json_true());
+	assert_int_equal(ctl_refusal(ret, &err), 0);
+	json_decref(ret);
 }
 
 /* As another user: root is needed to become one. */
@@ -279,6 +302,7 @@ int main(void)
 		TEST(test_nobody_accepts),
 		TEST(test_no_daemon),
 		TEST(test_strange_daemons),
+		TEST(test_refusal_with_members),
 		TEST(test_other_users),
 	};
 
