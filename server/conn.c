@@ -89,6 +89,8 @@ static void ended(struct conn *c)
 	struct lane *l = c->lane;
 
 	lane_unwait(l, c);
+	if (c->storage != l->storage && c->storage->ops->own_fd)
+		windows_forget(&l->windows, c->storage->ops->own_fd(c->storage));
 	reactor_remove(&l->reactor, &c->watch);
 	reactor_undefer(&l->reactor, &c->turn);
 	reactor_timer_cancel(&l->reactor, &c->linger);

@@ -15,6 +15,8 @@
 #include "nbd.h"
 #include "sock.h"
 
+struct snapshot;
+
 enum conn_state {
 	CONN_OPEN,
 	CONN_ENDING, /* reads no more; what was received is answered, then it ends */
@@ -28,11 +30,14 @@ struct conn {
 	uint64_t id;              /* given by whoever made the connection */
 	char name[SOCK_NAME_MAX]; /* of the peer, for log lines */
 	bool local;               /* a unix socket */
+	struct storage *storage;  /* what it is served; the lane's, or one of its own */
 	uint16_t flags;           /* transmission flags announced */
 	struct features agreed;
 	enum conn_state state;
 	struct reactor_watch watch;
 	struct reactor_task turn;  /* work at the end of the turn */
+	struct snapshot *snapshot; /* that it is served; NULL = none */
+	struct io closing;         /* of a storage of its own, in a thread */
 	struct reactor_task adopt; /* main thread to lane, and back when it has ended */
 	struct reactor_timer linger;
 	struct conn *next, **link; /* in the lane */

@@ -45,7 +45,7 @@ static bool within_limits(const struct conn *c, size_t cost)
 
 static struct request_rules rules_of(const struct conn *c)
 {
-	const struct export_facts *facts = &c->lane->storage->facts;
+	const struct export_facts *facts = &c->storage->facts;
 
 	return (struct request_rules){.size = facts->size,
 		.flags = c->flags,

@@ -33,6 +33,16 @@ ssize_t engine_move(const struct io *io)
 	return move_rest(io, io->op == IO_WRITE && (io->flags & IO_DSYNC) ? RWF_DSYNC : 0);
 }
 
+static bool is_waiting(const struct io *io)
+{
+	return io->engine->waiting[io->fd % ENGINE_FDS / 64] >> io->fd % 64 & 1;
+}
+
+static void mark_waiting(const struct io *io)
+{
+	io->engine->waiting[io->fd % ENGINE_FDS / 64] |= 1ULL << io->fd % 64;
+}
+
 /*
  * One attempt without waiting. Whatever it did not move is left to the backend: "would wait",
  * short counts at the edge of the page cache, and file systems that know no RWF_NOWAIT.
@@ -42,7 +52,7 @@ static bool try_inline(struct io *io)
 	ssize_t n = move_rest(io, io->flags & IO_MEMORY ? 0 : RWF_NOWAIT);
 
 	if (n == -EOPNOTSUPP && io->op == IO_WRITE)
-		io->engine->waiting_fd = io->fd; /* ext4: not worth another try */
+		mark_waiting(io); /* ext4: not worth another try */
 	return n != -EOPNOTSUPP && engine_account(io, n);
 }
 
@@ -111,8 +121,7 @@ static bool may_copy_inline(const struct io *io)
 	if (!(io->flags & (IO_INLINE | IO_MEMORY)) || (io->flags & (IO_DSYNC | IO_BLOCKED)) ||
 		io->len > IO_INLINE_MAX)
 		return false;
-	return io->op == IO_READ ? !joins_crowd(io)
-				 : io->op == IO_WRITE && io->fd != io->engine->waiting_fd;
+	return io->op == IO_READ ? !joins_crowd(io) : io->op == IO_WRITE && !is_waiting(io);
 }
 
 /* Does what can be done at once; true if that was all of it. */
@@ -160,7 +169,7 @@ int engine_open(struct engine *e, enum engine_kind kind, struct reactor *r, stru
 {
 	int ret = -ENOSYS;
 
-	*e = (struct engine){.ops = &threads_ops, .reactor = r, .threads = t, .waiting_fd = -1};
+	*e = (struct engine){.ops = &threads_ops, .reactor = r, .threads = t};
 	if (kind != ENGINE_THREADS)
 		ret = engine_uring_open(e);
 	return kind == ENGINE_URING ? ret : 0;

@@ -55,6 +55,8 @@ struct io {
 	struct io *next;          /* in the queue of threads or ring */
 };
 
+enum { ENGINE_FDS = 1024 };
+
 struct io_threads;
 
 struct engine_ops {
@@ -68,7 +70,8 @@ struct engine {
 	struct reactor *reactor;
 	struct io_threads *threads; /* shared by the lanes of a worker */
 	void *private;              /* of the ops */
-	int waiting_fd;     /* writing to it "without waiting" is not possible; -1 = none known */
+	/* Descriptors, modulo ENGINE_FDS, that cannot be written to without waiting. */
+	uint64_t waiting[ENGINE_FDS / 64];
 	unsigned in_flight; /* ios that are neither done inline nor finished yet */
 };
 
@@ -102,6 +105,7 @@ int engine_uring_open(struct engine *e);
 struct io_threads *io_threads_new(unsigned max);
 /* Waits until every queued io is done. */
 void io_threads_free(struct io_threads *t);
+/* E = NULL: io->done is called in the thread. */
 void io_threads_queue(struct io_threads *t, struct engine *e, struct io *io);
 
 #endif

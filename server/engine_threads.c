@@ -118,14 +118,23 @@ static struct io *next_run(struct crew *t)
 	return t->first ? take_run(t) : NULL;
 }
 
+static void tell(struct io *io)
+{
+	if (!io->engine) {
+		io->done(io);
+		return;
+	}
+	io->task.fn = io_is_done;
+	reactor_post(io->engine->reactor, &io->task);
+}
+
 static void run_all(struct io *io)
 {
 	while (io) {
 		struct io *next = io->next;
 
 		run_io(io);
-		io->task.fn = io_is_done;
-		reactor_post(io->engine->reactor, &io->task);
+		tell(io);
 		io = next;
 	}
 }

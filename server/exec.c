@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "conn.h"
 #include "lane.h"
+#include "layer.h"
 #include "util.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ enum { SPLICE_MIN = 64 * 1024, VIEW_MAX_LOCAL = 128 * 1024, VIEW_MAX_TCP = WINDO
 
 static struct storage *storage_of(const struct request *rq)
 {
-	return rq->conn->lane->storage;
+	return rq->conn->storage;
 }
 
 static void fail(struct request *rq, int error)
@@ -37,9 +38,64 @@ static void finish(struct request *rq)
 {
 	struct storage *st = storage_of(rq);
 
-	if (!rq->error && rq->nbd.type == NBD_CMD_WRITE && st->ops->commit)
-		st->ops->commit(st, rq->nbd.offset, rq->nbd.length);
+	if (rq->prepared && st->ops->release)
+		st->ops->release(st, rq);
+	gate_leave(&rq->conn->lane->gate, rq);
 	conn_reply(rq);
+}
+
+/* The data of a write is in place; what vouches for it comes after it. */
+
+static int call_flush(struct io *io)
+{
+	struct storage *st = storage_of(io->owner);
+
+	return st->ops->flush(st);
+}
+
+static void call_done(struct io *io)
+{
+	struct request *rq = io->owner;
+
+	if (io->result < 0)
+		fail(rq, -io->result);
+	finish(rq);
+}
+
+static void start_flush(struct request *rq)
+{
+	struct io *io = &rq->ios[0];
+
+	*io = (struct io){.op = IO_CALL, .call = call_flush, .done = call_done, .owner = rq};
+	engine_submit(&rq->conn->lane->engine, io);
+}
+
+void exec_committed(struct request *rq, int result)
+{
+	struct storage *st = storage_of(rq);
+
+	if (result < 0)
+		fail(rq, -result);
+	if (!rq->error && (rq->nbd.flags & NBD_CMD_FLAG_FUA) && st->ops->vouched &&
+		!st->ops->vouched(st, rq->nbd.offset, rq->nbd.length))
+		start_flush(rq);
+	else
+		finish(rq);
+}
+
+static void moved(struct request *rq)
+{
+	struct storage *st = storage_of(rq);
+	int ret = 0;
+
+	if (rq->error || rq->nbd.type != NBD_CMD_WRITE) {
+		finish(rq);
+		return;
+	}
+	if (st->ops->commit)
+		ret = st->ops->commit(st, rq);
+	if (ret <= 0)
+		exec_committed(rq, ret);
 }
 
 static void step(struct request *rq);
@@ -66,6 +122,10 @@ static void move_piece(struct request *rq, struct io *io, const struct piece *pi
 {
 	if (piece->kind == PIECE_ZERO) {
 		memset(at, 0, piece->length);
+		return;
+	}
+	if (piece->kind == PIECE_ABSENT) { /* though it was prepared: the storage has given up */
+		fail(rq, EIO);
 		return;
 	}
 	*io = (struct io){.op = rq->nbd.type == NBD_CMD_READ ? IO_READ : IO_WRITE,
@@ -107,7 +167,7 @@ static void step(struct request *rq)
 {
 	while (rq->running == 0) {
 		if (rq->error || rq->pos == rq->nbd.length) {
-			finish(rq);
+			moved(rq);
 			return;
 		}
 		move_some(rq);
@@ -156,35 +216,16 @@ static int run_command(struct storage *st, struct request *rq)
 	}
 }
 
-static bool discards(const struct request *rq)
-{
-	return rq->nbd.type == NBD_CMD_TRIM || rq->nbd.type == NBD_CMD_WRITE_ZEROES;
-}
-
 static int call(struct io *io)
 {
 	struct request *rq = io->owner;
 	struct storage *st = storage_of(rq);
 	int ret;
 
-	if (!discards(rq))
-		return run_command(st, rq);
-	st->discarding++;
 	ret = run_command(st, rq);
-	st->generation++;
-	st->discarding--;
-	if (ret == 0 && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
+	if (ret == 0 && request_modifies(&rq->nbd) && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
 		ret = st->ops->flush(st);
 	return ret;
-}
-
-static void call_done(struct io *io)
-{
-	struct request *rq = io->owner;
-
-	if (io->result < 0)
-		fail(rq, -io->result);
-	finish(rq);
 }
 
 /*
@@ -218,24 +259,26 @@ static void start_call(struct request *rq)
 	engine_submit(&rq->conn->lane->engine, io);
 }
 
+/* Remembers in RQ what is to be spliced; where it is may change until then, and need not matter. */
+static void plan_splice(struct request *rq, const struct piece *piece)
+{
+	rq->ios[0] = (struct io){.op = IO_SPLICE,
+		.flags = piece->io_flags,
+		.fd = piece->fd,
+		.pipe = rq->pipe->fds[1],
+		.probe = piece->probe,
+		.len = (size_t)piece->length,
+		.offset = piece->offset,
+		.done = call_done,
+		.owner = rq};
+}
+
 /* The whole range by reference; the reply's header leaves only when that has succeeded. */
 static void start_splice(struct request *rq)
 {
-	struct storage *st = storage_of(rq);
 	struct io *io = &rq->ios[0];
-	struct piece piece;
 
-	st->ops->map(st, false, rq->nbd.offset, rq->nbd.length, &piece, 1);
 	rq->pipe->used = true;
-	*io = (struct io){.op = IO_SPLICE,
-		.flags = piece.io_flags,
-		.fd = piece.fd,
-		.pipe = rq->pipe->fds[1],
-		.probe = piece.probe,
-		.len = (size_t)piece.length,
-		.offset = piece.offset,
-		.done = call_done,
-		.owner = rq};
 	if (engine_submit(&rq->conn->lane->engine, io))
 		call_done(io);
 	else
@@ -244,56 +287,101 @@ static void start_splice(struct request *rq)
 
 static void start_ready(struct request *rq)
 {
-	if (rq->window)
-		finish(rq);
-	else if (rq->pipe)
-		start_splice(rq);
-	else if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
+	if (rq->nbd.type == NBD_CMD_READ || rq->nbd.type == NBD_CMD_WRITE)
 		step(rq);
 	else
 		start_call(rq);
 }
 
-void request_prepared(struct request *rq, int result)
+/* What it will overwrite goes to the snapshots first. One that cannot be saved any more is lost,
+ * and no reason to fail a write. True: RQ waits. */
+static bool saves_first(struct request *rq)
 {
-	if (result < 0) {
-		fail(rq, -result);
-		finish(rq);
-		return;
+	const struct lane *l = rq->conn->lane;
+
+	if (l->snapshot_count == 0 || !request_modifies(&rq->nbd) ||
+		rq->conn->storage != l->storage)
+		return false;
+	for (unsigned i = 0; i < l->snapshot_count; i++) {
+		int ret = layer_want(l->snapshots[i], rq, rq->nbd.offset, rq->nbd.length);
+
+		if (ret > 0)
+			return true;
+		if (ret < 0)
+			layer_break(l->snapshots[i], -ret);
 	}
-	start_ready(rq);
+	return false;
 }
 
-void exec_start(struct request *rq)
+static void prepare(struct request *rq)
 {
 	struct storage *st = storage_of(rq);
 	int ret = 0;
 
-	rq->pos = 0;
-	if (rq->nbd.length == 0 && rq->nbd.type != NBD_CMD_FLUSH) {
+	if (saves_first(rq))
+		return;
+	if (st->ops->prepare)
+		ret = st->ops->prepare(st, rq);
+	if (ret > 0)
+		return;
+	if (ret < 0) {
+		fail(rq, -ret);
 		finish(rq);
 		return;
 	}
-	if (st->ops->prepare)
-		ret = st->ops->prepare(st, rq);
-	if (ret <= 0)
-		request_prepared(rq, ret);
+	rq->prepared = true;
+	start_ready(rq);
+}
+
+static void prepare_again(struct reactor_task *t)
+{
+	prepare(container_of(t, struct request, wake));
+}
+
+void exec_wake(struct request *rq)
+{
+	rq->wake.fn = prepare_again;
+	reactor_post(&rq->conn->lane->reactor, &rq->wake);
+}
+
+void exec_start(struct request *rq)
+{
+	if (!gate_enter(&rq->conn->lane->gate, rq))
+		return;
+	rq->pos = 0;
+	if ((rq->nbd.length == 0 && rq->nbd.type != NBD_CMD_FLUSH) || rq->window)
+		finish(rq);
+	else if (rq->pipe)
+		start_splice(rq);
+	else
+		prepare(rq);
+}
+
+/* A read that needs no prepare: all of it is in one place. */
+static bool find_piece(
+	const struct conn *c, const struct nbd_request *nbd, size_t need, struct piece *ret)
+{
+	struct storage *st = c->storage;
+
+	if (need == 0 || nbd->type != NBD_CMD_READ || !st->in_place)
+		return false;
+	st->ops->map(st, false, nbd->offset, nbd->length, ret, 1);
+	return ret->kind == PIECE_DATA && ret->length == nbd->length;
 }
 
 /* What is in memory: seen where it is. */
-static const uint8_t *find_view(struct lane *l, const struct nbd_request *nbd, struct window **ret)
+static const uint8_t *find_view(struct lane *l, const struct piece *piece, struct window **ret)
 {
-	struct storage *st = l->storage;
-	struct window_range range = {.generation = st->generation};
-	struct piece piece;
+	struct window_range range = {.fd = piece->fd,
+		.offset = piece->offset,
+		.length = (size_t)piece->length,
+		.generation = piece->owner->generation};
 
-	st->ops->map(st, false, nbd->offset, nbd->length, &piece, 1);
-	if (!(piece.io_flags & IO_WINDOW) || (st->discarding && !(piece.io_flags & IO_BLOCKED)))
+	if (!(piece->io_flags & IO_WINDOW) ||
+		(piece->owner->discarding && !(piece->io_flags & IO_BLOCKED)))
 		return NULL; /* a look at a block being discarded could bring it back */
-	range.fd = piece.fd;
-	range.offset = piece.offset;
-	range.length = (size_t)piece.length;
-	range.eager = (piece.io_flags & IO_BLOCKED) || !(piece.io_flags & (IO_INLINE | IO_MEMORY));
+	range.eager =
+		(piece->io_flags & IO_BLOCKED) || !(piece->io_flags & (IO_INLINE | IO_MEMORY));
 	return windows_find(&l->windows, &range, l->reactor.now, ret);
 }
 
@@ -303,14 +391,15 @@ struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t 
 {
 	struct lane *l = c->lane;
 	size_t view_max = c->local ? VIEW_MAX_LOCAL : VIEW_MAX_TCP;
-	bool in_place = need > 0 && nbd->type == NBD_CMD_READ && l->storage->in_place;
+	struct piece piece;
+	bool in_place = find_piece(c, nbd, need, &piece);
 	struct window *window = NULL;
 	const uint8_t *view = NULL;
 	struct pipe *pipe = NULL;
 	struct request *rq;
 
 	if (in_place && need <= view_max)
-		view = find_view(l, nbd, &window);
+		view = find_view(l, &piece, &window);
 	if (in_place && need >= SPLICE_MIN && !view)
 		pipe = lane_get_pipe(l, nbd->offset, nbd->length);
 	rq = lane_get_request(l, pipe || view ? 0 : need);
@@ -318,6 +407,8 @@ struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t 
 		rq->pipe = pipe;
 		rq->window = window;
 		rq->view = view;
+		if (pipe)
+			plan_splice(rq, &piece);
 		return rq;
 	}
 	if (pipe)

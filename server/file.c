@@ -42,7 +42,8 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 			.fd = f->direct_fd,
 			.io_flags = f->blocking ? IO_BLOCKED : 0,
 			.offset = offset,
-			.length = length};
+			.length = length,
+			.owner = st};
 		return 1;
 	}
 	pieces[0] = (struct piece){.kind = PIECE_DATA,
@@ -50,7 +51,8 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 		.io_flags = f->blocking ? flags | IO_BLOCKED : flags,
 		.offset = offset,
 		.probe = f->map ? f->map + offset : NULL,
-		.length = length};
+		.length = length,
+		.owner = st};
 	return 1;
 }
 

@@ -77,14 +77,17 @@ static int zero_range(struct file *f, uint64_t offset, uint64_t length, unsigned
 
 /* While it zeroes or discards blocks of a device, the kernel holds a lock that read and write calls
  * on it need, even those that shall not wait. */
-static void begin_blocking(struct file *f)
+static void begin_discard(struct file *f)
 {
+	f->storage.discarding++;
 	f->blocking += f->block_device;
 }
 
-static void end_blocking(struct file *f)
+static void end_discard(struct file *f)
 {
 	f->blocking -= f->block_device;
+	f->storage.generation++;
+	f->storage.discarding--;
 }
 
 int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsigned flags)
@@ -92,9 +95,9 @@ int file_zero(struct storage *st, uint64_t offset, uint64_t length, unsigned fla
 	struct file *f = file_of(st);
 	int ret;
 
-	begin_blocking(f);
+	begin_discard(f);
 	ret = zero_range(f, offset, length, flags);
-	end_blocking(f);
+	end_discard(f);
 	return ret;
 }
 
@@ -108,10 +111,10 @@ int file_discard(struct storage *st, uint64_t offset, uint64_t length)
 
 	if (start >= end)
 		return 0;
-	begin_blocking(f);
+	begin_discard(f);
 	ret = do_fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start);
 	if (ret < 0 && f->block_device)
 		ret = ioctl(f->fd, BLKDISCARD, range) < 0 ? -errno : 0;
-	end_blocking(f);
+	end_discard(f);
 	return ret == -EOPNOTSUPP || ret == -ENODEV || ret == -ENOSYS || ret == -EINVAL ? 0 : ret;
 }

@@ -225,6 +225,8 @@ static void adopt_task(struct reactor_task *t)
 void lane_adopt(struct lane *l, struct conn *c)
 {
 	c->lane = l;
+	if (!c->storage)
+		c->storage = l->storage;
 	c->adopt.fn = adopt_task;
 	reactor_post(&l->reactor, &c->adopt);
 }
@@ -267,6 +269,7 @@ int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct 
 	memset(l, 0, sizeof(*l));
 	l->storage = st;
 	l->limits = *limits;
+	gate_init(&l->gate);
 	l->waiting_last = &l->waiting;
 	l->wake.fn = wake_waiting;
 	l->relief.fn = relieve;

@@ -8,6 +8,7 @@
 #define SERVER_LANE_H
 
 #include "engine.h"
+#include "gate.h"
 #include "pool.h"
 #include "reactor.h"
 #include "request.h"
@@ -34,6 +35,7 @@ struct lane_stats {
 	_Atomic unsigned connections; /* assigned; counted by the main thread */
 };
 
+struct layer;
 struct slot_slab;
 
 /* Carries page references from a file to a socket. Empty when free. */
@@ -44,7 +46,7 @@ struct pipe {
 	size_t pages; /* room */
 };
 
-enum { LANE_PIPES_MAX = 32, LANE_PIPE_BYTES = 1024 * 1024 };
+enum { LANE_SNAPSHOTS_MAX = 8, LANE_PIPES_MAX = 32, LANE_PIPE_BYTES = 1024 * 1024 };
 
 struct lane {
 	struct reactor reactor;
@@ -53,6 +55,9 @@ struct lane {
 	struct pool pool;
 	struct windows windows;
 	struct storage *storage;
+	struct gate gate;
+	struct layer *snapshots[LANE_SNAPSHOTS_MAX]; /* of `storage`: get old data before it goes */
+	unsigned snapshot_count;
 	struct lane_limits limits;
 	struct lane_stats stats;
 	uint8_t *rx; /* LANE_RX_BYTES, what was just received; empty between events */

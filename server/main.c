@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * xnbd-server: options and start-up order. Options -> log -> storage -> background -> sockets ->
- * threads and rings (after the last fork) -> ready -> loop.
+ * xnbd-server: options and start-up order. Options -> log -> background (the last fork) -> storage
+ * -> sockets -> threads and rings -> ready -> loop.
  */
 #include "fsutil.h"
 #include "listen.h"
 #include "log.h"
+#include "modes.h"
 #include "options.h"
 #include "util.h"
 #include "worker.h"
@@ -104,7 +105,7 @@ static int take_given_client(struct worker *w, const struct server_options *o, s
 		return ret;
 	sock_prepare(fd);
 	if (!o->inetd) {
-		worker_add_client(w, fd, 0, &agreed);
+		worker_add_client(w, fd, 0, &agreed, NULL);
 		return 0;
 	}
 	ret = lobby_admit(&w->lobby, fd);
@@ -113,7 +114,7 @@ static int take_given_client(struct worker *w, const struct server_options *o, s
 
 static int open_control(struct worker *w, const struct server_options *o, struct err *err)
 {
-	int fd;
+	int fd, ret = 0;
 
 	if (o->control_fd != UINT64_MAX) {
 		char path[SOCK_NAME_MAX];
@@ -121,10 +122,10 @@ static int open_control(struct worker *w, const struct server_options *o, struct
 		fd = (int)o->control_fd;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		sock_local_name(fd, path, sizeof(path));
-		return worker_control(w, fd, path, err);
+		ret = worker_control(w, fd, path, err);
 	}
-	if (!o->control)
-		return 0;
+	if (ret < 0 || !o->control)
+		return ret;
 	fd = sock_listen_unix(o->control, 0600, err);
 	return fd < 0 ? fd : worker_control(w, fd, o->control, err);
 }
@@ -138,18 +139,14 @@ static void settle_paths(struct server_options *o)
 		fs_settle(&o->sockets.items[i]);
 }
 
-/* What must be done before the last fork; the worker's threads and rings come after it. */
-static int set_up_outside(const struct server_options *o, const struct worker_config *config,
+static int open_listeners(const struct server_options *o, const struct worker_config *config,
 	struct listeners *l, struct err *err)
 {
 	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, 0600};
-	int ret = 0;
 
-	if (!config->one_client && !config->of_master)
-		ret = listen_open(&wish, l, err);
-	if (ret == 0 && o->daemonize)
-		ret = proc_daemonize(err);
-	return ret;
+	if (config->one_client || config->of_master)
+		return 0;
+	return listen_open(&wish, l, err);
 }
 
 /* Takes ST. */
@@ -170,17 +167,20 @@ static int set_up_worker(const struct server_options *o, const struct worker_con
 	return ret;
 }
 
-static int set_up(
-	const struct server_options *o, const char *image, struct listeners *l, struct err *err)
+/* A proxy's storage has threads, so the last fork comes before it. */
+static int set_up(const struct server_options *o, const struct modes_words *words,
+	struct listeners *l, struct err *err)
 {
-	struct worker_config config = config_of(o, image);
-	unsigned how = (o->readonly ? FILE_READONLY : 0) | (o->direct ? FILE_DIRECT : 0);
-	struct storage *st = file_open(image, how, err);
-	int ret;
+	struct worker_config config = config_of(o, words->image);
+	struct storage *st;
+	int ret = o->daemonize ? proc_daemonize(err) : 0;
 
+	if (ret < 0)
+		return ret;
+	st = modes_open(o, words, err);
 	if (!st)
 		return -1;
-	ret = set_up_outside(o, &config, l, err);
+	ret = open_listeners(o, &config, l, err);
 	if (ret < 0) {
 		st->ops->close(st);
 		return ret;
@@ -198,18 +198,18 @@ static void announce(const struct server_options *o, const char *image)
 	}
 }
 
-static int serve(const struct server_options *o, const char *image)
+static int serve(const struct server_options *o, const struct modes_words *words)
 {
 	struct listeners listeners = {0};
 	struct err err = {0};
 	int ret;
 
 	proc_raise_nofile();
-	if (set_up(o, image, &listeners, &err) < 0) {
+	if (set_up(o, words, &listeners, &err) < 0) {
 		listen_remove_files(&listeners);
 		return fail(&err, EXIT_FAILURE);
 	}
-	announce(o, image);
+	announce(o, words->image);
 	proc_ready();
 	worker.files = &listeners;
 	ret = worker_run(&worker);
@@ -220,6 +220,7 @@ static int serve(const struct server_options *o, const char *image)
 int main(int argc, char **argv)
 {
 	static struct server_options o; /* owns the absolute paths */
+	struct modes_words words;
 	struct err err = {0};
 	int rest, ret;
 
@@ -240,5 +241,8 @@ int main(int argc, char **argv)
 	settle_paths(&o);
 	if (open_log(&o, &err) < 0)
 		return fail(&err, EXIT_FAILURE);
-	return serve(&o, argv[rest]);
+	modes_take(&o, argc - rest, argv + rest, &words);
+	if (words.control)
+		o.control = words.control;
+	return serve(&o, &words);
 }

@@ -2,8 +2,10 @@
 /* Options of xnbd-server; man/xnbd-server.8 is compared with this table by a test. */
 #include "options.h"
 
+#include "cow.h"
 #include "export.h"
 #include "nbd.h"
+#include "origin.h"
 #include "spin.h"
 #include "util.h"
 
@@ -15,8 +17,10 @@
 static const struct opt rows[] = {
 	{"target", 't', OPT_SET, FIELD(mode), NULL, MODE_TARGET, 0,
 		"serve IMAGE, a file or block device"},
-	{"cow-target", 'c', OPT_LATER, 0, NULL, 0, 0, "copy-on-write target (not built yet)"},
-	{"proxy", 'p', OPT_LATER, 0, NULL, 0, 0, "caching proxy (not built yet)"},
+	{"cow-target", 'c', OPT_SET, FIELD(mode), NULL, MODE_COW, 0,
+		"serve BASE copy-on-write; it is never written to"},
+	{"proxy", 'p', OPT_SET, FIELD(mode), NULL, MODE_PROXY, 0,
+		"serve another server's export through a cache here"},
 	{"lport", 'l', OPT_NUMBER, FIELD(lport), "PORT", 1, 65535,
 		"TCP port to listen on (default 8520)"},
 	{"laddr", 'a', OPT_LIST, FIELD(laddr), "ADDRESS", 0, 0,
@@ -29,6 +33,24 @@ static const struct opt rows[] = {
 		"export read-only, refuse writes with EPERM"},
 	{"direct", 0, OPT_FLAG, FIELD(direct), NULL, 0, 0,
 		"read and write past the page cache (O_DIRECT)"},
+	{"cow-shared", 0, OPT_FLAG, FIELD(cow_shared), NULL, 0, 0,
+		"one overlay for all clients (default: one for each)"},
+	{"cow-dir", 0, OPT_TEXT, FIELD(cow_dir), "FOLDER", 0, 0,
+		"where overlays are, without a name (default: beside BASE)"},
+	{"cow-layer", 0, OPT_TEXT, FIELD(cow_layer), "FILE", 0, 0,
+		"an overlay that stays: FILE and FILE.bitmap"},
+	{"cow-block", 0, OPT_SIZE, FIELD(cow_block), "BYTES", COW_BLOCK_MIN, COW_BLOCK_MAX,
+		"what is copied at least when a part is written (default 64K)"},
+	{"target-exportname", 'n', OPT_TEXT, FIELD(target_exportname), "NAME", 0, 0,
+		"proxy: name of the export at the origin (default: empty)"},
+	{"clear-bitmap", 'z', OPT_FLAG, FIELD(clear_bitmap), NULL, 0, 0,
+		"proxy: take nothing in the cache for granted"},
+	{"origin-timeout", 0, OPT_NUMBER, FIELD(origin_timeout), "SEC", 1, 3600,
+		"proxy: without an answer the connection is made anew (default 15)"},
+	{"origin-wait", 0, OPT_NUMBER, FIELD(origin_wait), "SEC", 0, 1000000,
+		"proxy: reads wait so long for a lost origin (default 300, 0 = for ever)"},
+	{"origin-connections", 0, OPT_NUMBER, FIELD(origin_connections), "N", 1,
+		ORIGIN_CONNECTIONS_MAX, "proxy: connections to the origin (default 4)"},
 	{"logpath", 'L', OPT_TEXT, FIELD(logpath), "FILE", 0, 0, "append log lines to FILE"},
 	{"syslog", 'S', OPT_FLAG, FIELD(syslog), NULL, 0, 0, "log to syslog"},
 	{"inetd", 'i', OPT_FLAG, FIELD(inetd), NULL, 0, 0,
@@ -39,7 +61,7 @@ static const struct opt rows[] = {
 		"what was agreed with it: simple, or structured,extended,base:allocation"},
 	{"oldstyle", 'O', OPT_FLAG, FIELD(oldstyle), NULL, 0, 0,
 		"greet in the old way, for old initrds"},
-	{"export-name", 'n', OPT_TEXT, FIELD(export_name), "NAME", 0, 0,
+	{"export-name", 0, OPT_TEXT, FIELD(export_name), "NAME", 0, 0,
 		"name of the export (default: empty)"},
 	{"control", 'C', OPT_TEXT, FIELD(control), "PATH", 0, 0,
 		"unix socket for control commands"},
@@ -59,8 +81,11 @@ static const struct opt rows[] = {
 };
 
 const struct opt_set server_option_set = {
-	.usage = "xnbd-server --target [OPTION ...] IMAGE",
-	.about = "Serves one disk image or block device to NBD clients.",
+	.usage = "xnbd-server --target [OPTION ...] IMAGE\n"
+		 "       xnbd-server --cow-target [OPTION ...] BASE\n"
+		 "       xnbd-server --proxy [OPTION ...] HOST PORT CACHE BITMAP CONTROL\n"
+		 "       xnbd-server --proxy [OPTION ...] URI CACHE BITMAP CONTROL",
+	.about = "Serves one disk image, block device or other server's export to NBD clients.",
 	.rows = rows,
 	.count = ARRAY_LEN(rows),
 };
@@ -73,6 +98,9 @@ void server_options_default(struct server_options *o)
 	o->export_name = "";
 	o->engine = "auto";
 	o->busy_poll = SPIN_DEFAULT_US;
+	o->origin_timeout = 15;
+	o->origin_wait = 300;
+	o->origin_connections = 4;
 }
 
 static int check_client_source(const struct server_options *o, struct err *err)
@@ -94,6 +122,48 @@ static int check_client_source(const struct server_options *o, struct err *err)
 	return 0;
 }
 
+static int check_operands(const struct server_options *o, int operands, struct err *err)
+{
+	if (o->mode == MODE_PROXY && operands != 4 && operands != 5)
+		return err_set(err, EINVAL,
+			"--proxy needs HOST PORT CACHE BITMAP CONTROL, or URI CACHE BITMAP CONTROL; %d words given",
+			operands);
+	if (o->mode != MODE_PROXY && operands != 1)
+		return err_set(err, EINVAL, "--%s needs one image or device, %d given",
+			o->mode == MODE_COW ? "cow-target" : "target", operands);
+	if (o->mode == MODE_PROXY && operands == 4 && o->target_exportname)
+		return err_set(err, EINVAL,
+			"--target-exportname: with a URI the name is part of it (nbd://HOST:PORT/NAME)");
+	if (o->mode == MODE_PROXY && o->control)
+		return err_set(err, EINVAL, "--control: a proxy's control socket is its last word");
+	return 0;
+}
+
+static int check_proxy(const struct server_options *o, struct err *err)
+{
+	if (o->mode != MODE_PROXY && (o->target_exportname || o->clear_bitmap))
+		return err_set(err, EINVAL, "--target-exportname and --clear-bitmap need --proxy");
+	if (o->mode == MODE_PROXY && o->direct)
+		return err_set(err, EINVAL, "--direct excludes --proxy");
+	return 0;
+}
+
+static int check_cow(const struct server_options *o, struct err *err)
+{
+	if (o->mode != MODE_COW && (o->cow_shared || o->cow_dir || o->cow_layer || o->cow_block))
+		return err_set(err, EINVAL,
+			"--cow-shared, --cow-dir, --cow-layer and --cow-block need --cow-target");
+	if (o->cow_layer && (o->cow_dir || o->cow_shared))
+		return err_set(err, EINVAL,
+			"--cow-layer is one overlay for all clients, in FILE; it excludes --cow-shared and --cow-dir");
+	if (o->cow_block && !is_power_of_2(o->cow_block))
+		return err_set(err, EINVAL, "--cow-block %llu: must be a power of two",
+			(unsigned long long)o->cow_block);
+	if (o->mode == MODE_COW && o->direct)
+		return err_set(err, EINVAL, "--direct excludes --cow-target");
+	return 0;
+}
+
 int server_options_check(const struct server_options *o, int operands, struct err *err)
 {
 	int ret = check_client_source(o, err);
@@ -101,10 +171,16 @@ int server_options_check(const struct server_options *o, int operands, struct er
 	if (ret < 0)
 		return ret;
 	if (o->mode == MODE_NONE)
-		return err_set(err, EINVAL, "no mode given; use --target IMAGE (see --help)");
-	if (operands != 1)
-		return err_set(
-			err, EINVAL, "--target needs one image or device, %d given", operands);
+		return err_set(err, EINVAL,
+			"no mode given; use --target, --cow-target or --proxy (see --help)");
+	ret = check_operands(o, operands, err);
+	if (ret < 0)
+		return ret;
+	ret = check_cow(o, err);
+	if (ret == 0)
+		ret = check_proxy(o, err);
+	if (ret < 0)
+		return ret;
 	if (strcmp(o->engine, "auto") && strcmp(o->engine, "io_uring") &&
 		strcmp(o->engine, "threads"))
 		return err_set(

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-enum server_mode { MODE_NONE, MODE_TARGET };
+enum server_mode { MODE_NONE, MODE_TARGET, MODE_COW, MODE_PROXY };
 
 struct server_options {
 	int mode; /* enum server_mode */
@@ -21,7 +21,14 @@ struct server_options {
 	const char *control;
 	uint64_t control_fd; /* UINT64_MAX = none */
 	const char *export_name;
-	uint64_t threads; /* 0 = by processors */
+	const char *target_exportname; /* of the origin; NULL = default */
+	bool clear_bitmap;
+	uint64_t origin_timeout, origin_wait; /* s */
+	uint64_t origin_connections;
+	bool cow_shared;
+	const char *cow_dir, *cow_layer; /* NULL = not given */
+	uint64_t cow_block;              /* bytes, 0 = default */
+	uint64_t threads;                /* 0 = by processors */
 	const char *engine;
 	uint64_t busy_poll;      /* us, 0 = never */
 	uint64_t max_queue_size; /* 0 = default */

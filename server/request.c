@@ -117,6 +117,11 @@ int request_check(
 	return error;
 }
 
+bool request_modifies(const struct nbd_request *rq)
+{
+	return rq->type < NBD_CMD_COUNT && commands[rq->type].writes;
+}
+
 uint64_t request_payload(const struct nbd_request *rq, bool extended)
 {
 	if (extended)

@@ -8,6 +8,7 @@
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
 
+#include "claim.h"
 #include "engine.h"
 #include "feature.h"
 #include "nbd.h"
@@ -37,6 +38,12 @@ struct request {
 	int error;             /* errno of the first failure, 0 = none */
 	const char *text;      /* why, for people; static, may be NULL */
 	int extents;           /* BLOCK_STATUS: number found */
+	bool inside;           /* the gate of its lane */
+	bool prepared;         /* the storage wants to be told when it is over */
+	/* While it waits for blocks, or works on some nobody else may touch (layer.h): */
+	struct claim claim;
+	struct waiter waiter;
+	struct reactor_task wake;
 	struct io ios[REQUEST_PIECES];
 	/* the reply */
 	uint8_t head[NBD_REPLY_HEADER_MAX + 6 + REQUEST_TEXT_MAX];
@@ -60,6 +67,9 @@ struct request_rules {
  */
 int request_check(
 	const struct nbd_request *rq, const struct request_rules *rules, const char **ret_text);
+
+/* Does it change data of the export? */
+bool request_modifies(const struct nbd_request *rq);
 
 /* Bytes of payload that follow the header, whatever becomes of the request. */
 uint64_t request_payload(const struct nbd_request *rq, bool extended);

@@ -4,7 +4,8 @@
  * storage idea"). A kind of storage is a table of operations and a struct that begins with
  * `struct storage`. All lanes of a worker share one storage: every operation is thread-safe.
  *
- * map() and commit() never block and run in a lane. The others may block and run in a thread.
+ * map(), prepare(), commit(), vouched() and release() never block and run in a lane. The others may
+ * block and run in a thread.
  * Ranges are inside [0, facts.size) and not empty; the request check saw to that.
  */
 #ifndef SERVER_STORAGE_H
@@ -22,8 +23,9 @@ struct request;
 struct storage;
 
 enum piece_kind {
-	PIECE_DATA, /* bytes at `offset` of `fd` */
-	PIECE_ZERO, /* reads as zeros, nothing is stored */
+	PIECE_DATA,   /* bytes at `offset` of `fd` */
+	PIECE_ZERO,   /* reads as zeros, nothing is stored */
+	PIECE_ABSENT, /* not here before prepare() */
 };
 
 struct piece {
@@ -34,6 +36,7 @@ struct piece {
 	/* Where the bytes are mapped, to ask mincore(2) and for nothing else; NULL: cannot tell. */
 	const uint8_t *probe;
 	uint64_t length;
+	const struct storage *owner; /* of fd: whose discards concern it */
 };
 
 /* A run of one state, for BLOCK_STATUS. */
@@ -53,12 +56,20 @@ struct storage_ops {
 	size_t (*map)(struct storage *st, bool for_write, uint64_t offset, uint64_t length,
 		struct piece *pieces, size_t max);
 	/*
-	 * Makes the range ready for this request. 0 = ready, -errno = cannot, 1 =
-	 * request_prepared() will be called later from the request's lane. NULL = always ready.
+	 * Makes the range ready for this request. 0 = ready, -errno = cannot, 1 = not yet:
+	 * exec_wake() will be called, and then it is asked again. NULL = always ready.
 	 */
 	int (*prepare)(struct storage *st, struct request *rq);
-	/* Data of a write is in place. NULL = nothing to remember. */
-	void (*commit)(struct storage *st, uint64_t offset, uint64_t length);
+	/*
+	 * Data of a WRITE is in place: remembers it. 0, -errno, or 1: exec_committed() follows in
+	 * the request's lane. NULL = nothing to remember.
+	 */
+	int (*commit)(struct storage *st, struct request *rq);
+	/* For a WRITE with FUA whose data is durable: is it so for what vouches for it? Else
+	 * flush() is called. Never waits. NULL = yes. */
+	bool (*vouched)(struct storage *st, uint64_t offset, uint64_t length);
+	/* A request that was prepared is over, whatever its outcome. NULL = nothing to do. */
+	void (*release)(struct storage *st, struct request *rq);
 	/* May do nothing; never touches a byte outside. */
 	int (*discard)(struct storage *st, uint64_t offset, uint64_t length);
 	/* Afterwards the range reads as zeros. -EOPNOTSUPP only with STORAGE_FAST_ZERO, data
@@ -72,19 +83,32 @@ struct storage_ops {
 	/* At most MAX runs from OFFSET, adjacent ones different. Returns their number or -errno. */
 	int (*extents)(struct storage *st, uint64_t offset, uint64_t length, struct extent *out,
 		size_t max);
+	/* Requests that wait for something far away fail, now and from now on. NULL = none do. */
+	void (*interrupt)(struct storage *st);
+	/* A storage for one more client alone; it is closed before this one is. NULL = all clients
+	 * share this one. May block for a moment; NULL with ERR. */
+	struct storage *(*for_client)(struct storage *st, struct err *err);
+	/* A descriptor that no longer means what it did when this is closed: -1 = none. */
+	int (*own_fd)(struct storage *st);
 	void (*close)(struct storage *st);
 };
 
 struct storage {
 	const struct storage_ops *ops;
+	const char *_Atomic mode; /* for people; NULL = ops->kind */
 	struct export_facts facts;
-	bool in_place; /* map() for a read always gives one piece of DATA and needs no prepare():
-			* such reads can go by splice(2) or through a window */
-	_Atomic unsigned generation; /* changes after each discard and zero */
+	bool in_place; /* a read that map() answers with one piece of DATA needs no prepare(): it
+			* can go by splice(2) or through a window */
+	_Atomic unsigned generation; /* changes after each discard and zero of its own file */
 	_Atomic unsigned discarding; /* such calls under way */
 };
 
 enum { FILE_READONLY = 1 << 0, FILE_DIRECT = 1 << 1 /* past the page cache, O_DIRECT */ };
+
+static inline const char *storage_mode(const struct storage *st)
+{
+	return st->mode ? st->mode : st->ops->kind;
+}
 
 /* file.c: a regular file or block device, opened by export_open(). HOW: FILE_*. NULL with ERR
  * filled. */

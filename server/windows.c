@@ -42,6 +42,19 @@ void windows_trim(struct windows *ws)
 	}
 }
 
+void windows_forget(struct windows *ws, int fd)
+{
+	for (size_t i = 0; ws->slots && i < ws->count; i++) {
+		struct window *w = &ws->slots[i];
+
+		if (w->fd != fd || w->uses > 0)
+			continue;
+		unmap(w);
+		w->fd = -1;
+		w->asked = 0;
+	}
+}
+
 void windows_done(struct windows *ws)
 {
 	windows_trim(ws);

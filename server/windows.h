@@ -76,6 +76,9 @@ const uint8_t *windows_find(
 	struct windows *ws, const struct window_range *range, uint64_t now, struct window **ret);
 void windows_put(struct window *w);
 
+/* FD is about to be closed, and its number may come to mean another file. */
+void windows_forget(struct windows *ws, int fd);
+
 /* A read of FD at OFFSET has to wait for the disk. */
 void windows_cold(struct windows *ws, int fd, uint64_t offset, uint64_t now);
 

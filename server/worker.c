@@ -8,13 +8,20 @@
 #include "worker.h"
 
 #include "log.h"
+#include "snapshot.h"
+#include "str.h"
 #include "util.h"
+#include "worker_inner.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
-/* The lobby of a stand-alone server: it knows one export. */
+/*
+ * The lobby of a stand-alone server: it knows its export, and NAME@ID for each of its snapshots,
+ * NAME@snapshot for the newest. Their numbers in the handshake are 1, and the snapshot's id.
+ */
 
 enum { THE_EXPORT = 1 };
 
@@ -23,12 +30,36 @@ static struct worker *worker_of(void *ctx)
 	return ctx;
 }
 
+static const struct export_facts *facts_of(const struct worker *w, const struct snapshot *s)
+{
+	return s ? &s->layer.storage.facts : &w->storage->facts;
+}
+
+/* What follows the '@' of a name; 0 = no such snapshot. */
+static uint32_t find_snapshot(struct worker *w, const char *text, size_t len)
+{
+	char number[24];
+	uint64_t id = 0;
+	struct snapshot *s;
+
+	snprintf(number, sizeof(number), "%.*s", (int)MIN_OF(len, sizeof(number) - 1), text);
+	if (strcmp(number, "snapshot") != 0 && str_number(number, 1, UINT32_MAX, &id) < 0)
+		return NEG_NO_EXPORT;
+	s = worker_find_snapshot(w, id);
+	return s ? (uint32_t)s->id : NEG_NO_EXPORT;
+}
+
 static uint32_t find_export(void *ctx, const char *name, size_t len)
 {
-	const char *own = worker_of(ctx)->config.export_name;
-	bool match = len == 0 || (len == strlen(own) && memcmp(name, own, len) == 0);
+	struct worker *w = worker_of(ctx);
+	const char *own = w->config.export_name;
+	size_t n = strlen(own);
 
-	return match ? THE_EXPORT : NEG_NO_EXPORT;
+	if (len == 0 || (len == n && memcmp(name, own, n) == 0))
+		return THE_EXPORT;
+	if (len > n && memcmp(name, own, n) == 0 && name[n] == '@')
+		return find_snapshot(w, name + n + 1, len - n - 1);
+	return NEG_NO_EXPORT;
 }
 
 static bool export_at(void *ctx, size_t index, struct neg_item *ret)
@@ -39,22 +70,35 @@ static bool export_at(void *ctx, size_t index, struct neg_item *ret)
 
 static bool export_by_id(void *ctx, uint32_t id, struct neg_item *ret)
 {
-	return id == THE_EXPORT && export_at(ctx, 0, ret);
+	if (id == THE_EXPORT)
+		return export_at(ctx, 0, ret);
+	*ret = (struct neg_item){.name = ""};
+	return worker_find_snapshot(ctx, id);
+}
+
+static struct snapshot *snapshot_wanted(struct worker *w, uint32_t id)
+{
+	return id == THE_EXPORT ? NULL : worker_find_snapshot(w, id);
 }
 
 static void lobby_lookup(struct lobby *l, struct lobby_client *c)
 {
 	struct worker *w = l->owner;
+	struct snapshot *s = snapshot_wanted(w, c->handshake.neg.lookup_id);
 
-	handshake_answer(&c->handshake, &w->storage->facts);
+	handshake_answer(&c->handshake, facts_of(w, s));
 }
 
 static void lobby_enter(struct lobby *l, struct lobby_client *c)
 {
+	struct worker *w = l->owner;
+	struct snapshot *s = snapshot_wanted(w, c->handshake.neg.lookup_id);
 	int fd = c->handshake.fd;
 
+	if (!s && c->handshake.neg.lookup_id != THE_EXPORT && c->handshake.neg.lookup_id)
+		return; /* dropped since: the connection is closed */
 	c->handshake.fd = -1;
-	worker_add_client(l->owner, fd, 0, &c->handshake.neg.features);
+	worker_add_client(w, fd, 0, &c->handshake.neg.features, s);
 }
 
 static void check_end(struct worker *w);
@@ -72,16 +116,17 @@ static const struct lobby_ops lobby_ops = {lobby_lookup, lobby_enter, lobby_left
 
 /* Clients. */
 
-static void tell_master(struct worker *w, json_t *event)
+void worker_tell(struct worker *w, json_t *event)
 {
-	ctl_server_broadcast(&w->ctl, event);
+	for (unsigned i = 0; i < w->ctl_count; i++)
+		ctl_server_broadcast(&w->ctl[i].server, event);
 	json_decref(event);
 }
 
 static void tell_gone(struct worker *w, uint64_t id)
 {
 	if (id)
-		tell_master(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)id));
+		worker_tell(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)id));
 }
 
 static unsigned least_loaded(const struct worker *w)
@@ -95,14 +140,61 @@ static unsigned least_loaded(const struct worker *w)
 	return best;
 }
 
-void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed)
+/* What this client is served. */
+static int give_storage(struct worker *w, struct conn *c, struct err *err)
+{
+	struct storage *st = w->storage;
+
+	if (c->snapshot) {
+		c->storage = &c->snapshot->layer.storage;
+		c->snapshot->users++;
+		return 0;
+	}
+	c->storage = st->ops->for_client ? st->ops->for_client(st, err) : st;
+	return c->storage ? 0 : -err->code;
+}
+
+static int close_storage(struct io *io)
+{
+	struct conn *c = io->owner;
+
+	c->storage->ops->close(c->storage);
+	return 0;
+}
+
+static void storage_closed(struct io *io)
+{
+	conn_free(io->owner);
+}
+
+/* Closing a storage of its own can take long: the blocks of its file are freed. */
+static void free_client(struct worker *w, struct conn *c)
+{
+	if (c->snapshot)
+		worker_leave_snapshot(c->snapshot);
+	if (c->storage == w->storage || c->snapshot) {
+		conn_free(c);
+		return;
+	}
+	fd_close(&c->fd);
+	c->closing = (struct io){
+		.op = IO_CALL, .call = close_storage, .done = storage_closed, .owner = c};
+	io_threads_queue(w->threads, NULL, &c->closing);
+}
+
+void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed,
+	struct snapshot *snapshot)
 {
 	struct lane *l = &w->lanes[least_loaded(w)];
+	struct err err = {0};
 	struct conn *c;
 
-	c = conn_new(fd, id, agreed, w->storage->facts.flags);
-	if (!c) {
-		log_peer(LOG_LEVEL_ERROR, "client refused: out of memory");
+	c = conn_new(fd, id, agreed, facts_of(w, snapshot)->flags);
+	if (c)
+		c->snapshot = snapshot;
+	if (!c || give_storage(w, c, &err) < 0) {
+		log_peer(LOG_LEVEL_ERROR, "client refused: %s", c ? err.text : "out of memory");
+		conn_free(c);
 		tell_gone(w, id);
 		return;
 	}
@@ -121,8 +213,8 @@ static void client_gone(struct reactor_task *t)
 	log_peer(LOG_LEVEL_DEBUG, "%s: client gone", c->name);
 	c->lane->stats.connections--;
 	if (c->id)
-		tell_master(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)c->id));
-	conn_free(c);
+		worker_tell(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)c->id));
+	free_client(w, c);
 	w->clients--;
 	check_end(w);
 }
@@ -154,11 +246,12 @@ static void idle_too_long(struct reactor_timer *t)
 {
 	struct worker *w = container_of(t, struct worker, idle);
 
-	if (w->ctl.count == 0) {
+	if (w->ctl[0].server.count == 0) {
 		worker_stop(w); /* no master either */
 		return;
 	}
-	tell_master(w, json_pack("{s:s}", "event", "idle"));
+	if (!worker_is_copying(w) && !worker_is_saving(w))
+		worker_tell(w, json_pack("{s:s}", "event", "idle"));
 	reactor_timer_set(&w->reactor, &w->idle, WORKER_IDLE_MS);
 }
 
@@ -173,6 +266,8 @@ static void grace_over(struct reactor_timer *t)
 	}
 	log_warn("%s: %u clients did not end in time and are cut", w->config.image, w->clients);
 	w->state = WORKER_KILLS;
+	if (w->storage->ops->interrupt)
+		w->storage->ops->interrupt(w->storage);
 	for (unsigned i = 0; i < w->lanes_ready; i++)
 		lane_kill(&w->lanes[i]);
 	reactor_timer_set(&w->reactor, &w->grace, WORKER_DRAIN_MS);
@@ -199,9 +294,10 @@ static void on_signal(struct proc_signals *s, int number)
 
 	if (number == SIGHUP && !log_on_stderr())
 		log_reopen();
-	else if (number == SIGUSR1 || number == SIGUSR2)
-		log_warn("%s: snapshots and switching are not built yet; signal ignored",
-			w->config.image);
+	else if (number == SIGUSR1)
+		worker_snapshot(w);
+	else if (number == SIGUSR2)
+		worker_switch(w);
 	else
 		worker_stop(w);
 }
@@ -228,7 +324,12 @@ static int init_lanes(struct worker *w, struct err *err)
 	return ret;
 }
 
-static const struct ctl_server_ops ctl_ops = {.request = worker_ctl_request};
+static void control_gone(struct ctl_server *s, struct ctl_conn *c)
+{
+	errand_forget(s->owner, c);
+}
+
+static const struct ctl_server_ops ctl_ops = {.request = worker_ctl_request, .gone = control_gone};
 
 int worker_init(
 	struct worker *w, const struct worker_config *config, struct storage *st, struct err *err)
@@ -239,7 +340,7 @@ int worker_init(
 	memset(w, 0, sizeof(*w));
 	w->config = *config;
 	w->storage = st;
-	w->ctl.fd = w->signals.fd = -1;
+	w->signals.fd = -1;
 	w->idle.fn = idle_too_long;
 	w->grace.fn = grace_over;
 	w->threads = io_threads_new(16);
@@ -258,10 +359,14 @@ int worker_init(
 
 int worker_control(struct worker *w, int fd, const char *path, struct err *err)
 {
-	int ret = ctl_server_init(&w->ctl, &w->reactor, fd, &ctl_ops);
+	struct worker_ctl *c = &w->ctl[w->ctl_count];
+	int ret = ctl_server_init(&c->server, &w->reactor, fd, &ctl_ops);
 
-	if (path && strlen(path) < sizeof(w->ctl_path))
-		strcpy(w->ctl_path, path);
+	if (ret == 0)
+		w->ctl_count++;
+	c->server.owner = w;
+	if (path && strlen(path) < sizeof(c->path))
+		strcpy(c->path, path);
 	return ret < 0 ? err_sys(err, -ret, "control socket") : 0;
 }
 
@@ -293,6 +398,7 @@ int worker_run(struct worker *w)
 {
 	int ret = start_lanes(w);
 
+	worker_watch_proxy(w);
 	if (ret == 0 && w->config.of_master)
 		reactor_timer_set(&w->reactor, &w->idle, 2 * WORKER_IDLE_MS);
 	if (ret == 0)
@@ -309,11 +415,15 @@ void worker_done(struct worker *w)
 	for (unsigned i = 0; i < w->lanes_ready; i++)
 		lane_done(&w->lanes[i]);
 	io_threads_free(w->threads);
+	errand_free_all(w);
+	worker_end_snapshots(w);
 	if (w->lobby.slots)
 		lobby_done(&w->lobby);
-	if (w->ctl_path[0]) /* while it still listens: see listen_remove_files() */
-		unlink(w->ctl_path);
-	ctl_server_done(&w->ctl);
+	for (unsigned i = 0; i < w->ctl_count; i++) {
+		if (w->ctl[i].path[0]) /* while it still listens: see listen_remove_files() */
+			unlink(w->ctl[i].path);
+		ctl_server_done(&w->ctl[i].server);
+	}
 	proc_signals_done(&w->signals);
 	if (w->storage)
 		w->storage->ops->close(w->storage);

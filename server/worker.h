@@ -16,11 +16,15 @@
 
 enum {
 	WORKER_LANES_MAX = 64,
+	WORKER_CONTROLS_MAX = 2,
 	WORKER_HANDSHAKES_MAX = 4096,
 	WORKER_WINDOWS_MAX = 16384, /* a quarter of the mappings Linux gives a process */
 	WORKER_DRAIN_MS = 5000,     /* time for clients to take their replies at the end */
 	WORKER_IDLE_MS = 3000,      /* without clients: tell the master, or end if there is none */
 };
+
+struct errand;
+struct snapshot;
 
 struct worker_config {
 	const char *image;       /* for status */
@@ -41,9 +45,26 @@ struct worker {
 	unsigned lanes_ready;
 	struct lobby lobby;
 	struct listeners *files; /* of the lobby; NULL = none to remove */
-	struct ctl_server ctl;
-	char ctl_path[SOCK_UNIX_PATH_MAX + 1]; /* removed at the end; "" = none */
+	struct worker_ctl {
+		struct ctl_server server;
+		char path[SOCK_UNIX_PATH_MAX + 1]; /* removed at the end; "" = none */
+	} ctl[WORKER_CONTROLS_MAX];                /* with a master its own comes first */
+	unsigned ctl_count;
 	struct proc_signals signals;
+	struct errand *errands; /* control commands under way */
+	/* worker_proxy.c: what was last told of a proxy */
+	struct reactor_task proxy_news;
+	struct reactor_timer proxy_timer;
+	_Atomic bool proxy_posted;
+	struct {
+		int copy, origin; /* enum copier_state, enum origin_state */
+		bool switched;
+	} proxy_seen;
+	/* worker_snapshot.c */
+	struct snapshot *snapshots;
+	struct snapshot *pointing; /* the one whose point is being fixed */
+	bool making_snapshot;
+	uint64_t last_snapshot; /* id */
 	struct reactor_timer idle;
 	struct reactor_timer grace;
 	unsigned clients; /* in lanes */
@@ -54,6 +75,9 @@ struct worker {
 /* Takes ST. On failure call worker_done() too. */
 int worker_init(
 	struct worker *w, const struct worker_config *config, struct storage *st, struct err *err);
+/* Tells everybody who is connected for control; takes EVENT. In the main thread. */
+void worker_tell(struct worker *w, json_t *event);
+
 /* Takes the listening FD of a control socket; PATH is removed at the end unless NULL. */
 int worker_control(struct worker *w, int fd, const char *path, struct err *err);
 /* Starts the lanes and runs until the end: 0, or -errno, also of the last flush. */
@@ -61,8 +85,9 @@ int worker_run(struct worker *w);
 void worker_done(struct worker *w);
 
 /* Takes the non-blocking FD of a client in transmission. ID 0: the worker chooses one and tells no
- * master. */
-void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed);
+ * master. SNAPSHOT: what it is served; NULL = the export itself. */
+void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed,
+	struct snapshot *snapshot);
 /* Starts the orderly end. */
 void worker_stop(struct worker *w);
 

@@ -4,12 +4,11 @@
  *
  *	status                             what it serves and how busy it is
  *	client  id, features, fd: true     a client in transmission, from the master; with
- *	        quiet: true only a failure is answered
+ *	        quiet: true only a failure is answered; snapshot: id of one, instead of the export
  *	stop                               the orderly end, as SIGTERM
  */
-#include "worker.h"
-
 #include "util.h"
+#include "worker_inner.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -48,7 +47,7 @@ static void do_status(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 	fd_close(&fd);
 	json_object_update_new(answer,
 		json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:i, s:i}", "version", XNBD_VERSION,
-			"mode", w->storage->ops->kind, "pid", (int)getpid(), "image",
+			"mode", storage_mode(w->storage), "pid", (int)getpid(), "image",
 			w->config.image, "size", (json_int_t)f->size, "flags", f->flags,
 			"block_min", (int)f->block_min, "block_preferred", (int)f->block_preferred,
 			"block_max", (int)f->block_max));
@@ -67,6 +66,8 @@ static void do_client(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 {
 	const char *text = json_string_value(json_object_get(msg, "features"));
 	json_int_t id = json_integer_value(json_object_get(msg, "id"));
+	json_int_t snapshot = json_integer_value(json_object_get(msg, "snapshot"));
+	struct snapshot *s = snapshot > 0 ? worker_find_snapshot(w, (uint64_t)snapshot) : NULL;
 	struct features agreed;
 	struct err err;
 
@@ -76,12 +77,15 @@ static void do_client(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 	} else if (w->state != WORKER_RUNS) {
 		fd_close(&fd);
 		ctl_send_error(c, "client: the worker is shutting down");
+	} else if (snapshot && !s) {
+		fd_close(&fd);
+		ctl_send_error(c, "client: no such snapshot");
 	} else if (feature_parse(text, &agreed, &err) < 0) {
 		fd_close(&fd);
 		ctl_send_error(c, err.text);
 	} else {
 		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
-		worker_add_client(w, fd, (uint64_t)id, &agreed);
+		worker_add_client(w, fd, (uint64_t)id, &agreed, s);
 		if (!json_is_true(json_object_get(msg, "quiet")))
 			ctl_send(c, ctl_ok(), -1);
 	}
@@ -95,27 +99,40 @@ static void do_stop(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 	worker_stop(w);
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(struct worker *w, struct ctl_conn *c, json_t *msg, int fd);
-} commands[] = {
+static const struct worker_command own_commands[] = {
 	{"status", do_status},
 	{"client", do_client},
 	{"stop", do_stop},
+	{NULL, NULL},
 };
+
+static const struct worker_command *const tables[] = {
+	own_commands, worker_proxy_commands, worker_snapshot_commands};
+
+static const struct worker_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		for (const struct worker_command *c = tables[i]; c->name; c++) {
+			if (strcmp(c->name, name) == 0)
+				return c;
+		}
+	}
+	return NULL;
+}
 
 void worker_ctl_request(struct ctl_server *s, struct ctl_conn *c, json_t *msg, int fd)
 {
-	struct worker *w = container_of(s, struct worker, ctl);
+	struct worker *w = s->owner;
 	const char *cmd = ctl_command(c, msg);
 
-	for (size_t i = 0; cmd && i < ARRAY_LEN(commands); i++) {
-		if (strcmp(cmd, commands[i].name) == 0) {
-			commands[i].fn(w, c, msg, fd);
-			return;
-		}
+	const struct worker_command *found = cmd ? find_command(cmd) : NULL;
+
+	if (found) {
+		found->fn(w, c, msg, fd);
+		return;
 	}
 	fd_close(&fd);
 	if (cmd)
-		ctl_send_error(c, "unknown command; a worker knows status, client, stop");
+		ctl_send_error(
+			c, "unknown command; see CONTROL PROTOCOL in the manual of xnbd-server");
 }

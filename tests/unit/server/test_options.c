@@ -32,8 +32,8 @@ static const char *const accepted[] = {
 	"--target img",
 	"img --target",
 	"-t img",
-	"--targ img", /* unambiguous abbreviations, as the original had */
-	"--target --daemon img",
+	"--target --daemon img", /* unambiguous abbreviations, as the original had */
+	"--prox host 8520 cache bitmap ctl",
 	"--target -- -img",
 	"--target --inetd img",
 	"--target --inetd --oldstyle img",
@@ -46,6 +46,25 @@ static const char *const accepted[] = {
 	"--target --engine threads --threads 64 img",
 	"--target --engine io_uring -Q 1 -B 1 img",
 	"--target --export-name= img",
+	"--target --direct img",
+	"--cow-target img",
+	"-c img",
+	"--cow-target --cow-shared img",
+	"--cow-target --cow-shared --cow-dir d img",
+	"--cow-target --cow-layer f img",
+	"--cow-target --cow-layer f --cow-block 4K --readonly img",
+	"--cow-target --cow-block 1M --socket s img",
+	"--cow-target --control c img",
+	"--cow-target --connected-fd 5 img",
+	"--proxy host 8520 cache bitmap ctl",
+	"-p host 8520 cache bitmap ctl",
+	"--proxy nbd://host/vm1 cache bitmap ctl",
+	"--proxy --target-exportname vm1 host 8520 cache bitmap ctl",
+	"--proxy -n vm1 -z host 8520 cache bitmap ctl",
+	"--proxy --clear-bitmap nbd://host cache bitmap ctl",
+	"--proxy --control-fd 3 nbd://host cache bitmap ctl",
+	"--proxy --origin-wait 0 --origin-timeout 3600 --origin-connections 16 nbd://h c b s",
+	"--proxy --readonly --daemonize --export-name vm1 nbd://h c b s",
 };
 
 static void test_accepted(void **state)
@@ -63,14 +82,42 @@ static void test_accepted(void **state)
 static const struct {
 	const char *line, *says;
 } refused[] = {
-	{"", "--target IMAGE"},
-	{"img", "--target IMAGE"},
+	{"", "no mode given"},
+	{"img", "use --target, --cow-target or --proxy"},
 	{"--target", "one image or device, 0 given"},
 	{"--target a b", "2 given"},
-	{"--cow-target img", "not built yet"},
-	{"--proxy h p c b s", "not built yet"},
+	{"--target --cow-target img", "--cow-target: excludes"},
+	{"--proxy --target h p c b s", "--target: excludes"},
+	{"--cow-target", "--cow-target needs one image or device, 0 given"},
+	{"--cow-target a b", "2 given"},
+	{"--proxy", "needs HOST PORT CACHE BITMAP CONTROL, or URI"},
+	{"--proxy a b c", "3 words given"},
+	{"--proxy a b c d e f", "6 words given"},
+	{"--proxy -n vm1 nbd://h c b s", "the name is part of it"},
+	{"--proxy --control ctl nbd://h c b s", "a proxy's control socket is its last word"},
+	{"--target -n vm1 img", "need --proxy"},
+	{"--cow-target --target-exportname vm1 img", "need --proxy"},
+	{"--target --clear-bitmap img", "need --proxy"},
+	{"--proxy --direct nbd://h c b s", "--direct excludes --proxy"},
+	{"--cow-target --direct img", "--direct excludes --cow-target"},
+	{"--target --cow-shared img", "need --cow-target"},
+	{"--target --cow-dir d img", "need --cow-target"},
+	{"--target --cow-layer f img", "need --cow-target"},
+	{"--proxy --cow-block 64K nbd://h c b s", "need --cow-target"},
+	{"--cow-target --cow-layer f --cow-shared img", "excludes --cow-shared and --cow-dir"},
+	{"--cow-target --cow-layer f --cow-dir d img", "excludes --cow-shared and --cow-dir"},
+	{"--cow-target --cow-block 5000 img", "power of two"},
+	{"--cow-target --cow-block 2K img", "from 4096 to 1048576"},
+	{"--cow-target --cow-block 2M img", "from 4096 to 1048576"},
+	{"--proxy --origin-timeout 0 nbd://h c b s", "from 1 to 3600"},
+	{"--proxy --origin-wait 1000001 nbd://h c b s", "from 0 to 1000000"},
+	{"--proxy --origin-connections 0 nbd://h c b s", "from 1 to 16"},
+	{"--proxy --origin-connections 17 nbd://h c b s", "from 1 to 16"},
+	{"--cow-target --export-name \xff\xfe img", "UTF-8"},
 	{"--nonsense --target img", "unknown or ambiguous"},
 	{"--l 1 --target img", "unknown or ambiguous"},
+	{"--targ img", "unknown or ambiguous"}, /* there is --target-exportname */
+	{"--cow img", "unknown or ambiguous"},
 	{"-Z --target img", "-Z: unknown"},
 	{"--target img --lport", "argument is missing"},
 	{"--target img -l", "argument is missing"},
@@ -127,6 +174,13 @@ static void test_defaults(void **state)
 	assert_string_equal(o.export_name, "");
 	assert_string_equal(o.engine, "auto");
 	assert_false(o.daemonize || o.readonly || o.inetd || o.syslog || o.oldstyle);
+	assert_false(o.clear_bitmap || o.cow_shared || o.direct);
+	assert_int_equal(o.origin_timeout, 15);
+	assert_int_equal(o.origin_wait, 300);
+	assert_int_equal(o.origin_connections, 4);
+	assert_int_equal(o.cow_block, 0);
+	assert_null(o.target_exportname);
+	assert_true(!o.cow_dir && !o.cow_layer);
 	assert_null(o.control);
 	assert_int_equal(o.laddr.count + o.sockets.count, 0);
 }
@@ -137,8 +191,8 @@ static void test_values(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(parse("-t -l 9 -a ::1 -a 127.0.0.1 -u s -d -r -L log -S -O -n nm -C ctl "
-			       "img",
+	assert_int_equal(parse("-t -l 9 -a ::1 -a 127.0.0.1 -u s -d -r -L log -S -O -C ctl "
+			       "--export-name nm img",
 				 &o, &err),
 		0);
 	assert_int_equal(o.lport, 9);
@@ -153,6 +207,32 @@ static void test_values(void **state)
 	assert_int_equal(o.threads, 3);
 	assert_int_equal(o.max_queue_size, 7);
 	assert_int_equal(o.max_buf_size, 2 << 20);
+}
+
+static void test_values_of_modes(void **state)
+{
+	struct server_options o;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("-c --cow-shared --cow-dir d --cow-block 128K img", &o, &err), 0);
+	assert_int_equal(o.mode, MODE_COW);
+	assert_true(o.cow_shared);
+	assert_string_equal(o.cow_dir, "d");
+	assert_int_equal(o.cow_block, 128 << 10);
+	assert_int_equal(parse("-c --cow-layer f img", &o, &err), 0);
+	assert_string_equal(o.cow_layer, "f");
+	assert_int_equal(parse("-p -n vm1 -z --origin-timeout 5 --origin-wait 7 "
+			       "--origin-connections 2 host 8520 cache bitmap ctl",
+				 &o, &err),
+		0);
+	assert_int_equal(o.mode, MODE_PROXY);
+	assert_string_equal(o.target_exportname, "vm1");
+	assert_string_equal(o.export_name, "");
+	assert_true(o.clear_bitmap);
+	assert_int_equal(o.origin_timeout, 5);
+	assert_int_equal(o.origin_wait, 7);
+	assert_int_equal(o.origin_connections, 2);
 }
 
 /* The parser has no letter twice, and --help has a line for each option people use. */
@@ -177,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_values_of_modes),
 		cmocka_unit_test(test_table),
 	};
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copying blocks in a thread, run by run of data and holes. */
+#include "copy_up.h"
+
+#include "nbd.h"
+#include "sparse.h"
+#include "util.h"
+
+#include <errno.h>
+
+enum { CHUNK = 64 * 1024, RUNS = 16 };
+
+static int copy_data(struct storage *from, struct storage *to, uint64_t offset, uint64_t length)
+{
+	uint8_t buf[CHUNK] __attribute__((aligned(4096)));
+	int ret = 0;
+
+	while (ret == 0 && length > 0) {
+		size_t part = (size_t)MIN_OF(length, (uint64_t)CHUNK - offset % CHUNK);
+
+		ret = sparse_read(from, offset, buf, part);
+		if (ret == 0)
+			ret = sparse_write(to, offset, buf, part);
+		offset += part;
+		length -= part;
+	}
+	return ret;
+}
+
+static int copy_run(
+	struct storage *from, struct storage *to, uint64_t offset, const struct extent *run)
+{
+	if (run->state & NBD_STATE_ZERO)
+		return to->ops->zero(to, offset, run->length, 0);
+	return copy_data(from, to, offset, run->length);
+}
+
+static int copy_blocks(struct storage *from, struct storage *to, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length;
+	struct extent runs[RUNS];
+
+	while (offset < end) {
+		int n = from->ops->extents(from, offset, end - offset, runs, RUNS);
+
+		if (n <= 0)
+			return n < 0 ? n : -EIO;
+		for (int i = 0; i < n; i++) {
+			int ret = copy_run(from, to, offset, &runs[i]);
+
+			if (ret < 0)
+				return ret;
+			offset += runs[i].length;
+		}
+	}
+	return 0;
+}
+
+static int run(struct io *io)
+{
+	struct copy_up *c = container_of(io, struct copy_up, io);
+	struct layer *l = c->fill.layer;
+
+	return copy_blocks(c->from, l->top, layer_offset(l, c->fill.claim.first),
+		layer_length(l, &c->fill.claim));
+}
+
+static void done(struct io *io)
+{
+	struct copy_up *c = container_of(io, struct copy_up, io);
+
+	layer_filled(&c->fill, io->result);
+}
+
+void copy_up_start(struct fill *f, struct storage *from, struct io_threads *t)
+{
+	struct copy_up *c = container_of(f, struct copy_up, fill);
+
+	c->from = from;
+	c->io = (struct io){.op = IO_CALL, .call = run, .done = done};
+	io_threads_queue(t, NULL, &c->io);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From the main thread to a thread of the crew for calls, and back; see errand.h. */
+#include "errand.h"
+
+#include "log.h"
+#include "util.h"
+#include "worker.h"
+
+#include <errno.h>
+
+static int run(struct io *io)
+{
+	struct errand *e = container_of(io, struct errand, io);
+
+	return e->run(e);
+}
+
+/* In the thread. */
+static void done(struct io *io)
+{
+	struct errand *e = container_of(io, struct errand, io);
+
+	reactor_post(&e->worker->reactor, &e->back);
+}
+
+static void unlink_errand(struct errand *e)
+{
+	struct errand **p = &e->worker->errands;
+
+	while (*p != e)
+		p = &(*p)->next;
+	*p = e->next;
+}
+
+static void free_errand(struct errand *e)
+{
+	unlink_errand(e);
+	json_decref(e->msg);
+	json_decref(e->answer);
+	free(e);
+}
+
+static void refuse(struct errand *e, int result)
+{
+	if (!e->err.text[0])
+		err_sys(&e->err, -result, "%s", e->what);
+	json_object_set_new(e->answer, "ok", json_false());
+	json_object_set_new(e->answer, "error", json_string(e->err.text));
+	if (!e->conn)
+		log_error("%s: %s", e->what, e->err.text);
+}
+
+void errand_answer(struct errand *e, int result)
+{
+	struct ctl_conn *c = e->conn;
+
+	if (result < 0)
+		refuse(e, result);
+	if (c)
+		ctl_send(c, json_incref(e->answer), -1);
+	free_errand(e);
+	if (c)
+		ctl_resume(c);
+}
+
+static void back(struct reactor_task *t)
+{
+	struct errand *e = container_of(t, struct errand, back);
+	int result = e->io.result;
+
+	if (e->after)
+		e->after(e, result);
+	else
+		errand_answer(e, result);
+}
+
+void errand_start(struct worker *w, struct ctl_conn *c, json_t *msg, const char *what,
+	void *subject, int (*fn)(struct errand *e), void (*after)(struct errand *e, int result))
+{
+	struct errand *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		if (c)
+			ctl_send_error(c, "out of memory");
+		return;
+	}
+	*e = (struct errand){.worker = w,
+		.conn = c,
+		.what = what,
+		.msg = json_incref(msg),
+		.subject = subject,
+		.run = fn,
+		.after = after,
+		.answer = ctl_ok(),
+		.next = w->errands};
+	w->errands = e;
+	e->back.fn = back;
+	e->io = (struct io){.op = IO_CALL, .call = run, .done = done};
+	if (c)
+		ctl_pause(c);
+	io_threads_queue(w->threads, NULL, &e->io);
+}
+
+void errand_forget(struct worker *w, const struct ctl_conn *c)
+{
+	for (struct errand *e = w->errands; e; e = e->next) {
+		if (e->conn == c)
+			e->conn = NULL;
+	}
+}
+
+void errand_free_all(struct worker *w)
+{
+	while (w->errands)
+		free_errand(w->errands);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an operator does with a proxy: watch, copy, reconnect, verify, switch. These may block and
+ * never run in a lane.
+ */
+#include "clock.h"
+#include "nbd.h"
+#include "proxy_inner.h"
+#include "sparse.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { RECONNECT_MS = 15 * 1000, SWITCH_WAIT_MS = 20 };
+
+void proxy_watch(struct proxy *p, void (*changed)(void *owner, const char *what), void *owner)
+{
+	p->owner = owner;
+	p->changed = changed;
+}
+
+void proxy_status(struct proxy *p, struct proxy_status *ret)
+{
+	const struct blockmap *m = &p->layer.map;
+
+	*ret = (struct proxy_status){.cache = p->cache,
+		.bitmap = p->bitmap,
+		.switched = p->switched,
+		.block = m->block,
+		.blocks = m->blocks,
+		.cached = m->count,
+		.written = bitmap_count(&m->written)};
+	copier_progress(&p->copier, &ret->copy);
+	pthread_mutex_lock(&p->origin_lock);
+	if (p->origin)
+		origin_status(p->origin, &ret->origin);
+	pthread_mutex_unlock(&p->origin_lock);
+	if (ret->copy.state == COPIER_RUNNING && ret->origin.state != ORIGIN_CONNECTED) {
+		ret->copy.state = COPIER_WAITING;
+		ret->copy.seconds_left = -1;
+	}
+}
+
+int proxy_copy(struct proxy *p, const struct copier_settings *settings)
+{
+	return p->switched ? 0 : copier_start(&p->copier, settings);
+}
+
+void proxy_pause(struct proxy *p, bool paused)
+{
+	if (!p->switched)
+		copier_pause(&p->copier, paused);
+}
+
+/* Switching. */
+
+/* Absent blocks become zeros. Fetches under way end first: they hold their blocks. */
+static int drop_absent(struct proxy *p)
+{
+	struct layer *l = &p->layer;
+
+	layer_break(l, ESHUTDOWN);
+	origin_interrupt(p->origin);
+	while (l->map.count < l->map.blocks) {
+		struct fill *f = layer_take_ahead(l, 0, l->map.blocks);
+		int ret;
+
+		if (!f) {
+			usleep(SWITCH_WAIT_MS * 1000);
+			continue;
+		}
+		ret = l->top->ops->zero(
+			l->top, layer_offset(l, f->claim.first), layer_length(l, &f->claim), 0);
+		layer_filled(f, ret);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int become_target(struct proxy *p, struct err *err)
+{
+	struct origin *old = p->origin;
+	int ret = blockmap_flush(&p->layer.map);
+
+	if (ret < 0)
+		return err_sys(err, -ret, "%s: not durable, still a proxy", p->cache);
+	p->switched = true;
+	p->layer.storage.mode = "target";
+	pthread_mutex_lock(&p->origin_lock);
+	p->origin = NULL;
+	pthread_mutex_unlock(&p->origin_lock);
+	origin_free(old); /* nothing is absent, so nobody asks it any more */
+	if (p->changed)
+		p->changed(p->owner, "switched");
+	return 0;
+}
+
+static int do_switch(struct proxy *p, bool force, uint64_t *ret_absent, struct err *err)
+{
+	uint64_t absent = p->layer.map.blocks - p->layer.map.count;
+	int ret = 0;
+
+	if (p->switched)
+		return 0;
+	*ret_absent = absent;
+	if (absent > 0 && !force)
+		return err_set(err, EAGAIN, "%llu of %llu blocks are not here yet",
+			(unsigned long long)absent, (unsigned long long)p->layer.map.blocks);
+	copier_stop(&p->copier);
+	if (absent > 0)
+		ret = drop_absent(p);
+	if (ret < 0)
+		return err_sys(err, -ret, "%s: absent blocks could not be zeroed", p->cache);
+	return become_target(p, err);
+}
+
+static int do_reconnect(struct proxy *p, const char *uri, struct err *err)
+{
+	json_t *identity;
+	int ret;
+
+	if (p->switched)
+		return err_set(err, EINVAL, "it is a target, and needs no origin");
+	ret = origin_reconnect(p->origin, uri, RECONNECT_MS, err);
+	if (ret < 0)
+		return ret;
+	identity = json_pack("{s:s, s:s}", "kind", "cache", "origin", uri);
+	ret = blockmap_rename(&p->layer.map, identity, err);
+	json_decref(identity);
+	return ret;
+}
+
+/* Verifying. */
+
+static uint64_t random_below(uint64_t n)
+{
+	uint64_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) < 0)
+		r = clock_ns();
+	return r % n;
+}
+
+/* Present, and as it was fetched. */
+static bool is_comparable(const struct proxy *p, uint64_t block)
+{
+	return bitmap_test(&p->layer.map.present, block) &&
+		!bitmap_test(&p->layer.map.written, block);
+}
+
+/* 1 = the same (or a client wrote it meanwhile), 0 = different, -errno. */
+static int compare(struct proxy *p, uint64_t block)
+{
+	uint8_t theirs[PROXY_BLOCK], ours[PROXY_BLOCK];
+	struct claim c = {.first = block, .count = 1};
+	struct origin_job job = {.kind = ORIGIN_READ,
+		.offset = layer_offset(&p->layer, block),
+		.length = layer_length(&p->layer, &c),
+		.buf = theirs};
+	int ret = proxy_ask(p, &job);
+
+	if (ret == 0)
+		ret = sparse_read(p->layer.top, job.offset, ours, (size_t)job.length);
+	if (ret < 0)
+		return ret;
+	return memcmp(ours, theirs, (size_t)job.length) == 0 || !is_comparable(p, block);
+}
+
+static void note_different(struct proxy_verdict *v, uint64_t offset)
+{
+	if (v->different++ == 0 || offset < v->first_different)
+		v->first_different = offset;
+}
+
+static int do_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
+{
+	uint64_t blocks = p->layer.map.blocks;
+
+	*ret = (struct proxy_verdict){0};
+	if (p->switched)
+		return err_set(err, EINVAL, "it is a target, and has no origin to compare with");
+	for (uint64_t i = 0; i < samples; i++) {
+		uint64_t block = samples < blocks ? random_below(blocks) : i;
+		int same;
+
+		if (block >= blocks)
+			break;
+		if (!is_comparable(p, block)) {
+			ret->skipped++;
+			continue;
+		}
+		same = compare(p, block);
+		if (same < 0)
+			return err_sys(err, -same, "origin: byte %llu",
+				(unsigned long long)layer_offset(&p->layer, block));
+		ret->checked++;
+		if (same == 0)
+			note_different(ret, layer_offset(&p->layer, block));
+	}
+	return 0;
+}
+
+/* One at a time. */
+
+int proxy_switch(struct proxy *p, bool force, uint64_t *ret_absent, struct err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&p->control);
+	ret = do_switch(p, force, ret_absent, err);
+	pthread_mutex_unlock(&p->control);
+	return ret;
+}
+
+int proxy_reconnect(struct proxy *p, const char *uri, struct err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&p->control);
+	ret = do_reconnect(p, uri, err);
+	pthread_mutex_unlock(&p->control);
+	return ret;
+}
+
+int proxy_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&p->control);
+	r = do_verify(p, samples, ret, err);
+	pthread_mutex_unlock(&p->control);
+	return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The proxy's struct, for proxy*.c alone; others see proxy.h. */
+#ifndef SERVER_PROXY_INNER_H
+#define SERVER_PROXY_INNER_H
+
+#include <limits.h>
+
+#include "layer.h"
+#include "pool.h"
+#include "proxy.h"
+#include "readahead.h"
+#include "util.h"
+
+struct proxy {
+	struct layer layer;
+	struct origin *origin;       /* NULL once it is a target */
+	pthread_mutex_t origin_lock; /* guards the pointer against the switch, for slow calls */
+	pthread_mutex_t control;     /* one switch, reconnect or verify at a time */
+	struct io_threads *threads;  /* what was fetched is written there */
+	struct copier copier;
+	_Atomic uint64_t used; /* ms, last request of a client */
+	_Atomic bool switched;
+	pthread_mutex_t lock; /* guards the two below */
+	struct pool buffers;
+	struct readahead readahead;
+	char cache[PATH_MAX], bitmap[PATH_MAX];
+	void (*changed)(void *owner, const char *what);
+	void *owner;
+};
+
+static inline struct proxy *proxy_of_layer(struct layer *l)
+{
+	return container_of(l, struct proxy, layer);
+}
+
+/* proxy_fetch.c: blocks on their way from the origin. */
+extern const struct layer_ops proxy_fills;
+/* For the copier: what is a hole at the origin. */
+int proxy_below(void *owner, uint64_t offset, uint64_t length, struct extent *out, size_t max);
+/* One job, waited for. Its `done` is overwritten. 0 or -errno. */
+int proxy_ask(struct proxy *p, struct origin_job *job);
+
+#endif

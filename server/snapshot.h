@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A snapshot of a live export: its file, and how it comes to be complete.
+ *
+ * Cloned (FICLONE) where the file system can: complete at once. Else it is a layer in front of the
+ * live image (copy before write): a block is saved before a request overwrites it (exec.c), when a
+ * client of the snapshot reads it, or by the copier. The file is FILE.partial until it is complete
+ * and durable, then FILE; nothing is ever overwritten.
+ *
+ * Who fixes the point in time, and tells the lanes, is worker_snapshot.c. Calls marked so block.
+ */
+#ifndef SERVER_SNAPSHOT_H
+#define SERVER_SNAPSHOT_H
+
+#include <limits.h>
+
+#include "copier.h"
+#include "layer.h"
+#include "round.h"
+
+enum {
+	SNAPSHOT_BLOCK = 64 * 1024,
+	SNAPSHOT_FILL = 1024 * 1024,
+	SNAPSHOTS_MAX = 32, /* of a worker, complete ones too */
+};
+
+enum snapshot_state { SNAPSHOT_COPYING, SNAPSHOT_COMPLETE, SNAPSHOT_FAILED };
+const char *snapshot_state_name(enum snapshot_state state);
+
+struct snapshot {
+	struct layer layer; /* what clients of it are served: layer.storage */
+	struct storage *live;
+	struct io_threads *threads;
+	struct copier copier;
+	uint64_t id; /* epoch seconds, unique in the worker */
+	char path[PATH_MAX], partial[PATH_MAX];
+	bool has_partial; /* it is there, and ours */
+	bool cloned;
+	enum snapshot_state state;
+	int error; /* errno, why it has failed */
+	/* the rest is worker_snapshot.c's */
+	struct worker *worker;
+	struct errand *errand; /* to be answered when the point is fixed */
+	struct round round, giving_up;
+	struct reactor_timer deadline;
+	struct reactor_task news;
+	_Atomic int result;  /* of the copy, when it is over */
+	bool listed, saving; /* known to clients; lanes save for it */
+	bool leaving;        /* they are being told to do so no more */
+	bool too_late, dropped;
+	unsigned users; /* clients */
+	struct snapshot *next;
+};
+
+/*
+ * Makes FILE.partial, as long as LIVE. TO: its name, NULL = IMAGE.snapshot.ID with the first id
+ * from *ID on that is free; *ID is what it became. Also writes out what LIVE has in memory, so that
+ * the point can be fixed quickly. Blocks. NULL with ERR.
+ */
+struct snapshot *snapshot_new(
+	struct storage *live, const char *image, const char *to, uint64_t *id, struct err *err);
+/* Nobody uses it any more. An incomplete file is removed. Blocks. */
+void snapshot_free(struct snapshot *s);
+
+/* Nobody writes to LIVE now: clones it. 0, or -errno: it must be copied. Blocks. */
+int snapshot_clone(struct snapshot *s);
+/* Copying: begins. COMPLETE(s) is called in the copier's thread when s->result is known, after
+ * snapshot_finish(). */
+int snapshot_copy(struct snapshot *s, const struct copier_ops *ops);
+/* All is in the file: makes it durable and gives it its name. 0 or -errno. Blocks. */
+int snapshot_finish(struct snapshot *s);
+/* Ends copying; what is not saved is lost. Blocks. */
+void snapshot_stop(struct snapshot *s);
+
+#endif
