@@ -58,7 +58,7 @@ static const struct opt rows[] = {
 	{"wait", 0, OPT_FLAG, FIELD(wait), NULL, 0, 0,
 		"with --snapshot: return when the file is complete"},
 	{"samples", 0, OPT_NUMBER, FIELD(samples), "N", 1, 1ULL << 40,
-		"with --verify: compare N blocks, not all"},
+		"with --verify: compare N random blocks (default 1000)"},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
 };

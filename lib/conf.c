@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Configuration through libconfuse; a cfg_t never leaves this file. */
+/*
+ * Configuration through libconfuse; a cfg_t never leaves this file. A file is taken as a whole or
+ * not at all; keys with a text are rows of one table, which says where they go and in which mode.
+ */
 #include "conf.h"
 
 #include "export.h"
@@ -37,7 +40,39 @@ static cfg_opt_t export_keys[] = {
 	CFG_BOOL("readonly", cfg_false, CFGF_NONE),
 	CFG_STR("description", NULL, CFGF_NODEFAULT),
 	CFG_BOOL("default", cfg_false, CFGF_NONE),
+	CFG_STR("mode", NULL, CFGF_NODEFAULT),
+	CFG_STR("cow-dir", NULL, CFGF_NODEFAULT),
+	CFG_STR("origin", NULL, CFGF_NODEFAULT),
+	CFG_STR("host", NULL, CFGF_NODEFAULT),
+	CFG_STR("port", NULL, CFGF_NODEFAULT),
+	CFG_STR("exportname", NULL, CFGF_NODEFAULT),
+	CFG_STR("cache", NULL, CFGF_NODEFAULT),
+	CFG_STR("bitmap", NULL, CFGF_NODEFAULT),
+	CFG_STR("control", NULL, CFGF_NODEFAULT),
 	CFG_END(),
+};
+
+static const char *const mode_names[] = {"target", "cow-target", "proxy"};
+
+enum { IN_TARGET = 1 << CONF_TARGET, IN_COW = 1 << CONF_COW_TARGET, IN_PROXY = 1 << CONF_PROXY };
+
+/* Keys with a text: where it goes, and the modes it belongs to. */
+static const struct text_key {
+	const char *key;
+	size_t offset;
+	unsigned modes;
+	bool is_path;
+} text_keys[] = {
+	{"description", offsetof(struct conf_export, description), ~0U, false},
+	{"image", offsetof(struct conf_export, image), IN_TARGET | IN_COW, true},
+	{"cow-dir", offsetof(struct conf_export, cow_dir), IN_COW, true},
+	{"origin", offsetof(struct conf_export, origin), IN_PROXY, false},
+	{"host", offsetof(struct conf_export, host), IN_PROXY, false},
+	{"port", offsetof(struct conf_export, port), IN_PROXY, false},
+	{"exportname", offsetof(struct conf_export, exportname), IN_PROXY, false},
+	{"cache", offsetof(struct conf_export, cache), IN_PROXY, true},
+	{"bitmap", offsetof(struct conf_export, bitmap), IN_PROXY, true},
+	{"control", offsetof(struct conf_export, control), IN_PROXY, true},
 };
 
 /* The parser ends the whole process when it cannot read on, as from a folder. */
@@ -69,37 +104,115 @@ static cfg_opt_t file_keys[] = {
 	CFG_END(),
 };
 
-static char *copy(const char *text)
+static char **text_at(struct conf_export *e, const struct text_key *k)
 {
-	return text ? strdup(text) : NULL;
+	return (char **)(void *)((char *)e + k->offset);
+}
+
+static int fault(const char *path, const char *title, struct err *err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int fault(const char *path, const char *title, struct err *err, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_set(err, EINVAL, "%s: export \"%s\": %s", path, title, text);
+}
+
+static int read_mode(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+{
+	const char *mode = cfg_getstr(section, "mode");
+
+	for (unsigned i = 0; i < ARRAY_LEN(mode_names); i++) {
+		if (!mode || strcmp(mode, mode_names[i]) == 0) {
+			e->mode = (enum conf_mode)i;
+			return 0;
+		}
+	}
+	return fault(path, cfg_title(section), err,
+		"mode \"%s\": must be target, cow-target or proxy", mode);
+}
+
+/* The first mode a key belongs to is enough to say what is wrong. */
+static const char *owner_of(const struct text_key *k)
+{
+	return k->modes & IN_TARGET ? "target or cow-target"
+		: k->modes & IN_COW ? "cow-target"
+				    : "proxy";
+}
+
+static int read_texts(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+{
+	const char *title = cfg_title(section);
+
+	for (size_t i = 0; i < ARRAY_LEN(text_keys); i++) {
+		const struct text_key *k = &text_keys[i];
+		const char *text = cfg_getstr(section, k->key);
+
+		if (!text)
+			continue;
+		if (!(k->modes & 1U << e->mode))
+			return fault(path, title, err,
+				"%s belongs to mode = \"%s\", this one has mode = \"%s\"", k->key,
+				owner_of(k), mode_names[e->mode]);
+		*text_at(e, k) = strdup(text);
+		if (k->is_path && *text && *text != '/')
+			return fault(path, title, err, "%s \"%s\": must be an absolute path",
+				k->key, text);
+	}
+	return 0;
+}
+
+static bool is_given(const char *text)
+{
+	return text && *text;
+}
+
+/* What the mode cannot do without. */
+static int check_mode(const struct conf_export *e, const char *path, struct err *err)
+{
+	if (e->mode != CONF_PROXY && !is_given(e->image))
+		return fault(path, e->name, err, "image = \"PATH\" is missing");
+	if (e->mode != CONF_PROXY)
+		return 0;
+	if (!is_given(e->cache))
+		return fault(path, e->name, err, "cache = \"PATH\" is missing");
+	if (is_given(e->origin) && (e->host || e->port || e->exportname))
+		return fault(path, e->name, err,
+			"origin excludes host, port and exportname; the URI has them");
+	if (!is_given(e->origin) && (!is_given(e->host) || !is_given(e->port)))
+		return fault(path, e->name, err,
+			"a proxy needs origin = \"nbd://HOST/NAME\", or host and port");
+	return 0;
 }
 
 static int fill(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
 {
 	const char *title = cfg_title(section);
 	struct err why;
+	int ret;
 
 	if (!*title)
 		return err_set(err, EINVAL,
 			"%s: export \"\": the name must not be empty (use default = true)", path);
 	if (export_check_name(title, strlen(title), &why) < 0)
 		return err_set(err, EINVAL, "%s: %s", path, why.text);
-	e->name = copy(title);
-	e->image = copy(cfg_getstr(section, "image"));
-	e->description = copy(cfg_getstr(section, "description"));
+	e->name = strdup(title);
 	e->readonly = cfg_getbool(section, "readonly");
 	e->is_default = cfg_getbool(section, "default");
-	if (!e->image || !*e->image)
-		return err_set(
-			err, EINVAL, "%s: export \"%s\": image = \"PATH\" is missing", path, title);
-	if (e->image[0] != '/')
-		return err_set(err, EINVAL,
-			"%s: export \"%s\": image \"%s\": must be an absolute path", path, title,
-			e->image);
+	ret = read_mode(e, section, path, err);
+	if (ret == 0)
+		ret = read_texts(e, section, path, err);
+	if (ret == 0)
+		ret = check_mode(e, path, err);
+	if (ret < 0)
+		return ret;
 	if (e->description && export_check_name(e->description, strlen(e->description), NULL) < 0)
-		return err_set(err, EINVAL,
-			"%s: export \"%s\": description: at most 4096 bytes of valid UTF-8", path,
-			title);
+		return fault(path, title, err, "description: at most 4096 bytes of valid UTF-8");
 	return 0;
 }
 
@@ -200,9 +313,9 @@ int conf_read(const char *path, struct conf *ret, struct err *err)
 void conf_done(struct conf *c)
 {
 	for (size_t i = 0; c->exports && i < c->count; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(text_keys); k++)
+			free(*text_at(&c->exports[i], &text_keys[k]));
 		free(c->exports[i].name);
-		free(c->exports[i].image);
-		free(c->exports[i].description);
 	}
 	free(c->exports);
 	*c = (struct conf){0};

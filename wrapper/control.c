@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Control commands of the wrapper, a row each in `commands`.
+ * The table of control commands, and those about the wrapper itself and its list of exports.
  *
  *	list                                   the exports
  *	status                                 the wrapper itself
- *	add-target  name, file [, readonly, description]
  *	remove      name | file | index
  *	save, shutdown, orphan
  */
-#include "master.h"
+#include "control.h"
 
+#include "command.h"
 #include "feature.h"
 #include "log.h"
-#include "probe.h"
+#include "master.h"
+#include "migrate.h"
+#include "snapshots.h"
 #include "state.h"
 #include "str.h"
 #include "util.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct master *master_of(struct ctl_server *s)
@@ -26,7 +29,7 @@ static struct master *master_of(struct ctl_server *s)
 	return container_of(s, struct master, ctl);
 }
 
-static void answer(struct ctl_conn *c, int ret, const struct err *err)
+void control_answer(struct ctl_conn *c, int ret, const struct err *err)
 {
 	if (ret < 0)
 		ctl_send_error(c, err->text);
@@ -34,13 +37,36 @@ static void answer(struct ctl_conn *c, int ret, const struct err *err)
 		ctl_send(c, ctl_ok(), -1);
 }
 
-static json_t *clients_of(const struct master *m, const struct worker *w)
+struct export_entry *control_find(struct master *m, struct ctl_conn *c, json_t *msg)
+{
+	const char *name = json_string_value(json_object_get(msg, "name"));
+	struct export_entry *e = name ? exports_by_name(&m->exports, name) : NULL;
+
+	if (!e)
+		ctl_send_error(c, name ? "no such export; see --list" : "a \"name\" is needed");
+	return e;
+}
+
+json_t *control_text(const char *bytes)
+{
+	json_t *text = json_string(bytes);
+	char printable[PATH_MAX];
+
+	if (text)
+		return text;
+	str_printable(printable, sizeof(printable), bytes, strlen(bytes));
+	return json_string(printable);
+}
+
+static json_t *clients_of(const struct master *m, const struct worker *w, uint64_t snapshot)
 {
 	json_t *list = json_array();
 
 	for (const struct client *c = w ? w->clients : NULL; c; c = c->next) {
 		char features[FEATURE_TEXT_MAX];
 
+		if (c->snapshot != snapshot)
+			continue;
 		feature_format(&c->features, features);
 		json_array_append_new(list,
 			json_pack("{s:s, s:I, s:s}", "peer", c->peer.name, "seconds",
@@ -50,33 +76,64 @@ static json_t *clients_of(const struct master *m, const struct worker *w)
 	return list;
 }
 
-/* File names are bytes, JSON is UTF-8: what is not is shown as \xNN. */
-static json_t *path_of(const struct export_entry *e)
+static void set_text(json_t *object, const char *key, const char *text)
 {
-	json_t *path = json_string(e->image);
-	char text[PATH_MAX];
-
-	if (path)
-		return path;
-	str_printable(text, sizeof(text), e->image, strlen(e->image));
-	return json_string(text);
+	if (text)
+		json_object_set_new(object, key, control_text(text));
 }
 
-static json_t *describe(const struct master *m, const struct export_entry *e)
+static void describe_proxy(json_t *entry, const struct export_entry *e, const struct worker *w)
 {
-	const struct worker *w = worker_for((struct master *)(uintptr_t)m, e->id);
-	json_t *entry = json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:s}", "index", (int)e->id,
-		"name", e->name, "mode", "target", "image", path_of(e), "readonly",
-		master_readonly(m, e), "default", e->is_default, "source",
-		exports_source_name(e->source));
+	static const char *const copies[] = {
+		[EXPORT_COPY_NONE] = "none",
+		[EXPORT_COPY_RUNNING] = "running",
+		[EXPORT_COPY_PAUSED] = "paused",
+	};
+	CLEANUP_FREE char *origin = exports_origin_text(e);
 
-	if (e->description)
-		json_object_set_new(entry, "description", json_string(e->description));
+	set_text(entry, "origin", origin);
+	set_text(entry, "bitmap", e->bitmap);
+	set_text(entry, "control", e->control ? e->control : w ? w->proxy_path : NULL);
+	set_text(entry, "copy", copies[e->copy]);
+}
+
+static void describe_snapshot(const struct master *m, json_t *entry, const struct export_entry *e)
+{
+	const struct export_entry *parent = exports_by_id(&m->exports, e->parent);
+
+	set_text(entry, "snapshot_of", parent ? parent->name : "");
+	json_object_set_new(entry, "snapshot_id", json_integer((json_int_t)e->snapshot));
+}
+
+static void describe_server(const struct master *m, json_t *entry, const struct export_entry *e)
+{
+	uint32_t id = snapshots_server(e);
+	const struct worker *w = worker_for((struct master *)(uintptr_t)m, id);
+
+	if (e->kind == EXPORT_PROXY)
+		describe_proxy(entry, e, w);
 	if (w && w->state == WORKER_READY) {
 		json_object_set_new(entry, "size", json_integer((json_int_t)w->facts.size));
 		json_object_set_new(entry, "pid", json_integer(w->pid));
 	}
-	json_object_set_new(entry, "clients", clients_of(m, w));
+	json_object_set_new(entry, "clients", clients_of(m, w, id == e->id ? 0 : e->snapshot));
+}
+
+static json_t *describe(const struct master *m, const struct export_entry *e)
+{
+	json_t *migration = migrate_describe(m, e);
+	json_t *entry = json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:s}", "index", (int)e->id,
+		"name", e->name, "mode", exports_kind_name(command_kind(m->options, e)), "image",
+		control_text(e->image), "readonly", master_readonly(m, e), "default", e->is_default,
+		"source", exports_source_name(e->source));
+
+	if (e->description)
+		json_object_set_new(entry, "description", json_string(e->description));
+	if (e->parent)
+		describe_snapshot(m, entry, e);
+	if (migration)
+		json_object_set_new(entry, "migration", migration);
+	describe_server(m, entry, e);
 	return entry;
 }
 
@@ -113,97 +170,35 @@ static json_t *listening_on(const struct master *m)
 	return list;
 }
 
+static json_t *migrations(const struct master *m)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < m->exports.count; i++) {
+		json_t *one = migrate_describe(m, &m->exports.entries[i]);
+
+		if (!one)
+			continue;
+		json_object_set_new(one, "name", json_string(m->exports.entries[i].name));
+		json_array_append_new(all, one);
+	}
+	return all;
+}
+
 static void do_status(struct master *m, struct ctl_conn *c, json_t *msg)
 {
 	json_t *reply = ctl_ok();
 
 	(void)msg;
 	json_object_update_new(reply,
-		json_pack("{s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:o, s:s}", "version", XNBD_VERSION,
-			"pid", (int)getpid(), "negotiator_pid", (int)m->negotiator_pid, "seconds",
+		json_pack("{s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:o, s:s, s:o}", "version",
+			XNBD_VERSION, "pid", (int)getpid(), "negotiator_pid",
+			(int)m->negotiator_pid, "seconds",
 			(json_int_t)((m->reactor.now - m->began) / 1000), "exports",
 			(int)m->exports.count, "servers", (int)count_workers(m), "clients",
 			(int)m->client_count, "listening", listening_on(m), "state_file",
-			m->options->dbpath));
+			m->options->dbpath, "migrations", migrations(m)));
 	ctl_send(c, reply, -1);
-}
-
-/* Adding waits for a probe of the file; the connection is paused meanwhile, and may go away. */
-struct addition {
-	struct master *master;
-	struct ctl_conn *conn; /* NULL: gone */
-	json_t *msg;
-	struct addition *next;
-};
-
-static int add_now(struct master *m, json_t *msg, const struct probe_result *found, struct err *err)
-{
-	struct export_entry *e;
-	int ret;
-
-	if (found->code)
-		return err_set(err, found->code, "%s", found->text);
-	ret = exports_add(&m->exports, json_string_value(json_object_get(msg, "name")),
-		json_string_value(json_object_get(msg, "file")),
-		json_string_value(json_object_get(msg, "description")),
-		json_is_true(json_object_get(msg, "readonly")), EXPORT_FROM_STATE, &e, err);
-	return ret < 0 ? ret : master_export_added(m, e, err);
-}
-
-static void unlink_addition(struct addition *a)
-{
-	struct addition **p = &a->master->additions;
-
-	while (*p != a)
-		p = &(*p)->next;
-	*p = a->next;
-	json_decref(a->msg);
-	free(a);
-}
-
-static void probed(void *arg, const struct probe_result *found)
-{
-	struct addition *a = arg;
-	struct ctl_conn *c = a->conn;
-	struct err err = {0};
-	int ret;
-
-	if (c) {
-		ret = add_now(a->master, a->msg, found, &err);
-		answer(c, ret, &err);
-	}
-	unlink_addition(a);
-	if (c)
-		ctl_resume(c);
-}
-
-static void client_gone(struct ctl_server *s, struct ctl_conn *c)
-{
-	for (struct addition *a = master_of(s)->additions; a; a = a->next) {
-		if (a->conn == c)
-			a->conn = NULL;
-	}
-}
-
-static void do_add(struct master *m, struct ctl_conn *c, json_t *msg)
-{
-	const char *file = json_string_value(json_object_get(msg, "file"));
-	bool readonly = m->options->readonly || json_is_true(json_object_get(msg, "readonly"));
-	struct addition *a;
-
-	if (!file || file[0] != '/' || !json_string_value(json_object_get(msg, "name"))) {
-		ctl_send_error(c, "add-target: needs a name and a file with an absolute path");
-		return;
-	}
-	a = malloc(sizeof(*a));
-	if (!a || !probe_start(&m->probes, file, readonly, probed, a)) {
-		free(a);
-		ctl_send_error(c, "add-target: out of memory or processes");
-		return;
-	}
-	*a = (struct addition){m, c, json_incref(msg), m->additions};
-	m->additions = a;
-	ctl_pause(c);
 }
 
 static const struct export_entry *find_entry(const struct master *m, json_t *msg)
@@ -224,10 +219,15 @@ static void do_remove(struct master *m, struct ctl_conn *c, json_t *msg)
 {
 	const struct export_entry *e = find_entry(m, msg);
 	struct err err = {0};
-	int ret = e ? master_export_remove(m, e->id, &err)
-		    : err_set(&err, ENOENT, "no such export; see --list");
+	int ret;
 
-	answer(c, ret, &err);
+	if (!e)
+		ret = err_set(&err, ENOENT, "no such export; see --list");
+	else if (e->parent)
+		ret = err_set(&err, EINVAL, "'%.100s' is a snapshot; use --drop-snapshot", e->name);
+	else
+		ret = master_export_remove(m, e->id, &err);
+	control_answer(c, ret, &err);
 }
 
 static void do_save(struct master *m, struct ctl_conn *c, json_t *msg)
@@ -236,7 +236,7 @@ static void do_save(struct master *m, struct ctl_conn *c, json_t *msg)
 	int ret = state_save(m->options->dbpath, &m->exports, &err);
 
 	(void)msg;
-	answer(c, ret, &err);
+	control_answer(c, ret, &err);
 }
 
 static void do_shutdown(struct master *m, struct ctl_conn *c, json_t *msg)
@@ -253,33 +253,59 @@ static void do_orphan(struct master *m, struct ctl_conn *c, json_t *msg)
 	master_orphan(m);
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(struct master *m, struct ctl_conn *c, json_t *msg);
-} commands[] = {
+static const struct control_command own_commands[] = {
 	{"list", do_list},
 	{"status", do_status},
-	{"add-target", do_add},
 	{"remove", do_remove},
 	{"save", do_save},
 	{"shutdown", do_shutdown},
 	{"orphan", do_orphan},
+	{NULL, NULL},
 };
+
+static const struct control_command *const tables[] = {own_commands, control_add_commands,
+	control_bgctl_commands, control_snapshot_commands, control_migrate_commands};
+
+static const struct control_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		for (const struct control_command *c = tables[i]; c->name; c++) {
+			if (strcmp(c->name, name) == 0)
+				return c;
+		}
+	}
+	return NULL;
+}
+
+static void refuse_unknown(struct ctl_conn *c)
+{
+	char text[2 * ERR_TEXT_MAX];
+	size_t len = (size_t)snprintf(text, sizeof(text), "unknown command; this wrapper knows");
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		for (const struct control_command *k = tables[i]; k->name; k++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s %s",
+				i || k != tables[0] ? "," : "", k->name);
+	}
+	ctl_send_error(c, text);
+}
 
 static void request(struct ctl_server *s, struct ctl_conn *c, json_t *msg, int fd)
 {
 	const char *cmd = ctl_command(c, msg);
+	const struct control_command *found = cmd ? find_command(cmd) : NULL;
 
 	fd_close(&fd);
-	for (size_t i = 0; cmd && i < ARRAY_LEN(commands); i++) {
-		if (strcmp(cmd, commands[i].name) == 0) {
-			commands[i].fn(master_of(s), c, msg);
-			return;
-		}
-	}
-	if (cmd)
-		ctl_send_error(c,
-			"unknown command; this wrapper knows list, status, add-target, remove, save, shutdown, orphan");
+	if (found)
+		found->fn(master_of(s), c, msg);
+	else if (cmd)
+		refuse_unknown(c);
+}
+
+static void client_gone(struct ctl_server *s, struct ctl_conn *c)
+{
+	control_add_gone(master_of(s), c);
+	control_ask_gone(master_of(s), c);
 }
 
 const struct ctl_server_ops control_ops = {.request = request, .gone = client_gone};

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Options of xnbd-wrapper-ctl, those of the original and --json, --status. */
+/* Options of xnbd-wrapper-ctl; man/xnbd-wrapper-ctl.8 is compared with this table by a test. */
 #include "options.h"
 
 #include "util.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define FIELD(name) offsetof(struct ctl_options, name)
 
@@ -13,6 +16,10 @@ static const struct opt rows[] = {
 	{"add-target", 0, OPT_SET, FIELD(action), "NAME FILE", CTL_ADD_TARGET, 0,
 		"export FILE as NAME"},
 	{"add", 'a', OPT_SET, FIELD(action), "FILE", CTL_ADD, 0, "export FILE under its own path"},
+	{"add-cow", 0, OPT_SET, FIELD(action), "NAME BASE", CTL_ADD_COW, 0,
+		"export BASE as NAME, each client writes to a layer of its own"},
+	{"add-proxy", 0, OPT_SET, FIELD(action), "NAME HOST PORT CACHE BITMAP CONTROL",
+		CTL_ADD_PROXY, 0, "export a caching proxy (or NAME URI CACHE BITMAP CONTROL)"},
 	{"remove-by-exportname", 0, OPT_SET, FIELD(action), "NAME", CTL_REMOVE_BY_NAME, 0,
 		"remove the export NAME; its clients stay"},
 	{"remove-by-file", 0, OPT_SET, FIELD(action), "FILE", CTL_REMOVE_BY_FILE, 0,
@@ -24,19 +31,52 @@ static const struct opt rows[] = {
 		"end the wrapper and all its servers"},
 	{"orphan", 0, OPT_SET, FIELD(action), NULL, CTL_ORPHAN, 0,
 		"end the wrapper, its servers go on until their clients leave"},
-	{"add-proxy", 0, OPT_LATER, 0, NULL, 0, 0, "export a caching proxy (not built yet)"},
-	{"target-exportname", 0, OPT_LATER, 0, "NAME", 0, 0,
-		"export to ask the source for (not built yet)"},
-	{"bgctl-query", 0, OPT_LATER, 0, NULL, 0, 0, "state of a proxy (not built yet)"},
-	{"bgctl-switch", 0, OPT_LATER, 0, NULL, 0, 0, "turn a proxy into a target (not built yet)"},
-	{"bgctl-cache-all", 0, OPT_LATER, 0, NULL, 0, 0,
-		"fetch all of a proxy's blocks (not built yet)"},
-	{"bgctl-reconnect", 0, OPT_LATER, 0, NULL, 0, 0,
-		"give a proxy another source (not built yet)"},
+	{"bgctl-query", 0, OPT_SET, FIELD(action), "NAME", CTL_QUERY, 0,
+		"show the state of an export's server"},
+	{"bgctl-cache-all", 0, OPT_SET, FIELD(action), "NAME", CTL_CACHE_ALL, 0,
+		"start fetching all of a proxy's blocks in the background"},
+	{"bgctl-switch", 0, OPT_SET, FIELD(action), "NAME", CTL_SWITCH, 0,
+		"turn a complete proxy into a target; clients stay"},
+	{"bgctl-reconnect", 0, OPT_SET, FIELD(action), "NAME HOST PORT", CTL_RECONNECT, 0,
+		"give a proxy another origin (also NAME HOST PORT EXPORT, NAME URI)"},
+	{"bgctl-pause", 0, OPT_SET, FIELD(action), "NAME", CTL_PAUSE, 0,
+		"halt the background fetching"},
+	{"bgctl-resume", 0, OPT_SET, FIELD(action), "NAME", CTL_RESUME, 0, "go on with it"},
+	{"bgctl-verify", 0, OPT_SET, FIELD(action), "NAME", CTL_VERIFY, 0,
+		"compare a proxy's cache with its origin"},
+	{"snapshot", 0, OPT_SET, FIELD(action), "NAME", CTL_SNAPSHOT, 0,
+		"take a snapshot and export it read-only"},
+	{"snapshots", 0, OPT_SET, FIELD(action), NULL, CTL_SNAPSHOTS, 0,
+		"show the snapshots of all exports, or of NAME"},
+	{"drop-snapshot", 0, OPT_SET, FIELD(action), "NAME ID", CTL_DROP_SNAPSHOT, 0,
+		"export it no longer; a complete one's file stays"},
+	{"migrate-in", 0, OPT_SET, FIELD(action), "NAME URI", CTL_MIGRATE_IN, 0,
+		"export NAME at once, fetch its data from URI, then switch"},
+	{"migrate-abort", 0, OPT_SET, FIELD(action), "NAME", CTL_MIGRATE_ABORT, 0,
+		"stop that; the export stays a proxy"},
+	{"migrate-status", 0, OPT_SET, FIELD(action), NULL, CTL_MIGRATE_STATUS, 0,
+		"show how far all migrations are, or that of NAME"},
+	{"target-exportname", 0, OPT_TEXT, FIELD(exportname), "NAME", 0, 0,
+		"with --add-proxy, --bgctl-reconnect: export to ask the origin for"},
+	{"rate", 0, OPT_SIZE, FIELD(rate), "BYTES", 0, 1ULL << 50,
+		"with --bgctl-cache-all, --migrate-in: at most so many a second"},
+	{"force", 0, OPT_FLAG, FIELD(force), NULL, 0, 0,
+		"with --bgctl-switch: even if blocks are absent, which are lost"},
+	{"to", 0, OPT_TEXT, FIELD(to), "FILE", 0, 0, "with --snapshot: the file to write"},
+	{"cache", 0, OPT_TEXT, FIELD(cache), "FILE", 0, 0,
+		"with --migrate-in: where the data goes, a file or block device"},
+	{"bitmap", 0, OPT_TEXT, FIELD(bitmap), "FILE", 0, 0,
+		"with --migrate-in: what is there (default CACHE.bitmap)"},
+	{"control", 0, OPT_TEXT, FIELD(proxy_control), "PATH", 0, 0,
+		"with --migrate-in: the proxy's socket for xnbd-bgctl"},
+	{"verify", 0, OPT_FLAG, FIELD(verify), NULL, 0, 0,
+		"with --migrate-in: compare before the switch"},
+	{"hook", 0, OPT_TEXT, FIELD(hook), "COMMAND", 0, 0,
+		"with --migrate-in: run COMMAND NAME done|failed at the end"},
 	{"readonly", 0, OPT_FLAG, FIELD(readonly), NULL, 0, 0,
-		"with --add-target, --add: export read-only"},
+		"with commands that add: export read-only"},
 	{"description", 0, OPT_TEXT, FIELD(description), "TEXT", 0, 0,
-		"with --add-target, --add: what clients are told of the export"},
+		"with commands that add: what clients are told of the export"},
 	{"socket", 's', OPT_TEXT, FIELD(control), "PATH", 0, 0,
 		"control socket (default " WRAPPER_DEFAULT_CONTROL ")"},
 	{"json", 'j', OPT_FLAG, FIELD(json), NULL, 0, 0, "answer in JSON"},
@@ -50,3 +90,16 @@ const struct opt_set ctl_option_set = {
 	.rows = rows,
 	.count = ARRAY_LEN(rows),
 };
+
+enum ctl_action ctl_action_of_word(const char *word)
+{
+	char longer[64];
+
+	snprintf(longer, sizeof(longer), "bgctl-%s", word);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].kind == OPT_SET &&
+			(strcmp(rows[i].name, word) == 0 || strcmp(rows[i].name, longer) == 0))
+			return (enum ctl_action)rows[i].min;
+	}
+	return CTL_NONE;
+}

@@ -34,7 +34,7 @@ enum ipc_type {
 
 struct ipc_export {
 	uint32_t id;
-	bool is_default;
+	bool is_default, is_snapshot;
 	uint16_t name_len, description_len; /* bytes that follow, both without a final zero */
 };
 

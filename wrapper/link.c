@@ -6,11 +6,13 @@
  */
 #include "master.h"
 
+#include "command.h"
 #include "ipc.h"
 #include "log.h"
 #include "nbd.h"
 #include "negotiate.h"
 #include "probe.h"
+#include "snapshots.h"
 #include "str.h"
 #include "util.h"
 
@@ -49,6 +51,7 @@ void link_send_export(struct master *m, const struct export_entry *e)
 	const char *description = e->description ? e->description : "";
 	struct ipc_export head = {.id = e->id,
 		.is_default = e->is_default,
+		.is_snapshot = e->parent != 0,
 		.name_len = (uint16_t)strlen(e->name),
 		.description_len = (uint16_t)strlen(description)};
 	uint8_t body[sizeof(head) + 2 * NBD_STRING_MAX];
@@ -128,6 +131,12 @@ static void probe_answer(void *arg, const struct probe_result *result)
 	free(q);
 }
 
+/* Facts of a plain file can be had without a worker; layers and proxies know their own best. */
+static bool needs_worker(const struct master *m, const struct export_entry *e)
+{
+	return command_kind(m->options, e) != EXPORT_TARGET;
+}
+
 /* INFO of an export nobody uses: no worker is started for it. */
 static void ask_probe(struct master *m, uint64_t client, const struct export_entry *e)
 {
@@ -140,6 +149,22 @@ static void ask_probe(struct master *m, uint64_t client, const struct export_ent
 	}
 	free(q);
 	master_refuse(m, client, NBD_REP_ERR_POLICY, "out of memory or processes");
+}
+
+/* A snapshot is looked at through the server that took it, and never kept. */
+static void ask_parent(struct master *m, uint64_t client, const struct export_entry *e)
+{
+	struct worker *w = worker_for(m, e->parent);
+	struct export_facts facts;
+
+	if (!w || w->state != WORKER_READY) {
+		master_refuse(
+			m, client, NBD_REP_ERR_POLICY, "the server of this snapshot is ending");
+		return;
+	}
+	facts = snapshots_facts(&w->facts);
+	w->promised_at = m->reactor.now;
+	master_facts(m, client, &facts, NEG_NO_EXPORT);
 }
 
 static void ask_worker(struct master *m, uint64_t client, uint32_t export_id)
@@ -169,9 +194,11 @@ static void lookup(struct master *m, const struct ipc_lookup *msg)
 		master_refuse(m, msg->client, NBD_REP_ERR_UNKNOWN, "no such export");
 	else if (msg->final && over_limit(m, msg->host, text, sizeof(text)))
 		master_refuse(m, msg->client, NBD_REP_ERR_POLICY, text);
+	else if (e->parent && !e->detached)
+		ask_parent(m, msg->client, e);
 	else if (w && w->state == WORKER_READY && !msg->final)
 		master_facts(m, msg->client, &w->facts, NEG_NO_EXPORT);
-	else if (msg->final)
+	else if (msg->final || needs_worker(m, e))
 		ask_worker(m, msg->client, msg->export_id);
 	else
 		ask_probe(m, msg->client, e);
@@ -183,7 +210,9 @@ static void lookup(struct master *m, const struct ipc_lookup *msg)
  */
 static void enter(struct master *m, const struct ipc_enter *msg, int fd)
 {
-	struct worker *w = worker_for(m, msg->export_id);
+	const struct export_entry *e = exports_by_id(&m->exports, msg->export_id);
+	uint32_t server = e ? snapshots_server(e) : msg->export_id;
+	struct worker *w = worker_for(m, server);
 	char text[128];
 
 	if (m->ending || !w || w->state != WORKER_READY ||
@@ -191,7 +220,7 @@ static void enter(struct master *m, const struct ipc_enter *msg, int fd)
 		close(fd);
 		return;
 	}
-	worker_give(w, &msg->peer, &msg->features, fd);
+	worker_give(w, &msg->peer, &msg->features, server == msg->export_id ? 0 : e->snapshot, fd);
 }
 
 static void take_log(const struct ipc_log *msg)

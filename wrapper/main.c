@@ -50,6 +50,7 @@ static void settle_paths(struct wrapper_options *o)
 	fs_settle(&o->control);
 	fs_settle(&o->dbpath);
 	fs_settle(&o->logpath);
+	fs_settle(&o->cow_dir);
 	if (o->server && strchr(o->server, '/'))
 		fs_settle(&o->server);
 	for (size_t i = 0; i < o->sockets.count; i++)
@@ -107,5 +108,7 @@ int main(int argc, char **argv)
 	settle_paths(&o);
 	if (open_log(&o, &err) < 0)
 		return fail(&err, EXIT_FAILURE);
+	if (o.bgctl)
+		log_warn("--xnbd-bgctl is not needed: the wrapper talks to its servers by itself");
 	return serve(&o);
 }

@@ -5,9 +5,15 @@
  */
 #include "master.h"
 
+#include "command.h"
 #include "conf.h"
+#include "control.h"
 #include "fsutil.h"
 #include "log.h"
+#include "migrate.h"
+#include "proxy.h"
+#include "relay.h"
+#include "snapshots.h"
 #include "state.h"
 #include "util.h"
 
@@ -23,7 +29,12 @@ enum { END_MS = 20 * 1000, FOLDER_MAX = SOCK_UNIX_PATH_MAX + 8, SOCKET_NAME_ROOM
 
 bool master_readonly(const struct master *m, const struct export_entry *e)
 {
-	return m->options->readonly || e->readonly;
+	return command_readonly(m->options, e);
+}
+
+bool master_probes_readonly(const struct master *m, const struct export_entry *e)
+{
+	return master_readonly(m, e) || command_kind(m->options, e) == EXPORT_COW;
 }
 
 /* The table. */
@@ -59,6 +70,8 @@ int master_export_remove(struct master *m, uint32_t id, struct err *err)
 	e->source = source;
 	if (ret < 0)
 		return ret; /* what is not saved was not removed */
+	snapshots_forget(m, id);
+	migrate_forget(m, id);
 	link_forget_export(m, id);
 	exports_remove(&m->exports, id);
 	return 0;
@@ -76,11 +89,44 @@ static int add_images(struct master *m, struct err *err)
 		if (!image || access(image, F_OK) < 0)
 			ret = err_sys(err, image ? errno : EINVAL, "--imgfile %s", path);
 		else
-			ret = exports_add(&m->exports, path, image, NULL, false, EXPORT_FROM_OPTION,
+			ret = exports_add(&m->exports,
+				&(struct export_spec){
+					.name = path, .image = image, .source = EXPORT_FROM_OPTION},
 				NULL, err);
 		if (ret < 0)
 			return ret;
 	}
+	return 0;
+}
+
+static int add_section(struct master *m, const struct conf_export *c, struct err *err)
+{
+	static const enum export_kind kinds[] = {[CONF_TARGET] = EXPORT_TARGET,
+		[CONF_COW_TARGET] = EXPORT_COW,
+		[CONF_PROXY] = EXPORT_PROXY};
+	const struct export_spec spec = {.name = c->name,
+		.image = c->mode == CONF_PROXY ? c->cache : c->image,
+		.description = c->description,
+		.kind = kinds[c->mode],
+		.source = EXPORT_FROM_CONFIG,
+		.readonly = c->readonly,
+		.cow_dir = c->cow_dir,
+		.bitmap = c->bitmap,
+		.control = c->control,
+		.uri = c->origin,
+		.host = c->host,
+		.port = c->port,
+		.exportname = c->exportname};
+	struct export_entry *e;
+	struct err why = {0};
+	int ret = exports_add(&m->exports, &spec, &e, &why);
+
+	if (ret < 0)
+		return err_set(err, why.code, "%s: %s", m->options->config, why.text);
+	e->is_default = c->is_default;
+	if (c->mode != CONF_PROXY && access(c->image, F_OK) < 0)
+		log_warn("%s: export '%s': %s: %s; served once the file is there",
+			m->options->config, c->name, c->image, strerror(errno));
 	return 0;
 }
 
@@ -89,19 +135,8 @@ static int add_configured(struct master *m, struct err *err)
 	struct conf conf = {0};
 	int ret = m->options->config ? conf_read(m->options->config, &conf, err) : 0;
 
-	for (size_t i = 0; ret == 0 && i < conf.count; i++) {
-		const struct conf_export *c = &conf.exports[i];
-		struct export_entry *e;
-
-		ret = exports_add(&m->exports, c->name, c->image, c->description, c->readonly,
-			EXPORT_FROM_CONFIG, &e, err);
-		if (ret < 0)
-			break;
-		e->is_default = c->is_default;
-		if (access(c->image, F_OK) < 0)
-			log_warn("%s: export '%s': %s: %s; served once the file is there",
-				m->options->config, c->name, c->image, strerror(errno));
-	}
+	for (size_t i = 0; ret == 0 && i < conf.count; i++)
+		ret = add_section(m, &conf.exports[i], err);
 	conf_done(&conf);
 	return ret;
 }
@@ -142,7 +177,8 @@ static void on_signal(struct proc_signals *s, int number)
 	else if (number == SIGHUP)
 		hang_up(m);
 	else if (number == SIGUSR1 || number == SIGUSR2)
-		log_warn("snapshots are not built yet; signal ignored");
+		log_warn(
+			"signal ignored; snapshots and switching are commands of xnbd-wrapper-ctl");
 	else
 		master_shutdown(m);
 }
@@ -177,8 +213,10 @@ void master_shutdown(struct master *m)
 	m->ending = true;
 	link_stop(m);
 	stop_listening(m);
-	for (struct worker *w = m->workers; w; w = w->next)
-		worker_stop(w);
+	for (struct worker *w = m->workers, *next; w; w = next) {
+		next = w->next;
+		worker_stop(w); /* frees one that was not started yet */
+	}
 	m->end.fn = end_too_late;
 	reactor_timer_set(&m->reactor, &m->end, END_MS);
 	if (!m->workers)
@@ -217,7 +255,7 @@ static int make_run_folder(struct master *m, struct err *err)
 		int fd;
 
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (entry->d_name[0] != 'w')
+		if (entry->d_name[0] != 'w' && entry->d_name[0] != 'p')
 			continue;
 		fd = sock_connect_unix(path, NULL);
 		if (fd == -ECONNREFUSED)
@@ -284,6 +322,10 @@ int master_init(struct master *m, const struct wrapper_options *o, struct listen
 		ret = state_load(o->dbpath, &m->exports, err);
 	if (ret == 0)
 		ret = link_start(m, err);
+	if (ret == 0) {
+		proxy_start_copies(m);
+		migrate_start_all(m);
+	}
 	return ret;
 }
 
@@ -306,7 +348,10 @@ static void remove_run_folder(const struct master *m)
 
 void master_done(struct master *m)
 {
+	m->ending = true;
 	probe_end_all(&m->probes);
+	relay_end_all(m);
+	migrate_end_all(m);
 	while (m->workers)
 		worker_forget(m->workers);
 	/* While it still listens: a successor that found it dead would lose its own files here. */

@@ -25,7 +25,11 @@ struct master {
 	struct worker *workers;
 	struct ctl_server ctl;
 	struct probe_list probes;
-	struct addition *additions; /* control.c: add-targets that wait for a probe */
+	struct addition *additions;   /* control_add.c: what waits for a probe */
+	struct asking *askings;       /* control_bgctl.c: what waits for a server */
+	struct relay *relays;         /* relay.c */
+	struct migration *migrations; /* migrate.c */
+	struct reactor_timer copies;  /* proxy.c: those that wait to be started */
 	struct proc_signals signals;
 	/* the negotiator: link.c */
 	struct chan negotiator;
@@ -52,8 +56,9 @@ void master_shutdown(struct master *m);
 /* Ends the master alone; workers go on until their clients leave. */
 void master_orphan(struct master *m);
 
-/* Is this entry served read-only? */
+/* Is this entry served read-only? And is its image only read? */
 bool master_readonly(const struct master *m, const struct export_entry *e);
+bool master_probes_readonly(const struct master *m, const struct export_entry *e);
 /* Tells the negotiator of an entry added or removed, and saves the state file if it is concerned.
  */
 int master_export_added(struct master *m, const struct export_entry *e, struct err *err);
@@ -78,8 +83,5 @@ bool link_may_keep(const struct master *m);
 void link_ask_again(struct master *m, uint32_t id);
 /* From SIGCHLD: true if PID was the negotiator. */
 bool link_reaped(struct master *m, pid_t pid, int status);
-
-/* control.c: what xnbd-wrapper-ctl can ask. */
-extern const struct ctl_server_ops control_ops;
 
 #endif

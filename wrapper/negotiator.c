@@ -24,7 +24,7 @@ enum { HANDSHAKES_MAX = 16384, ID_TIME_SHIFT = 22 };
 
 struct known {
 	uint32_t id;
-	bool is_default;
+	bool is_default, is_snapshot;
 	bool keeps; /* `facts` are true until the master says otherwise */
 	struct export_facts facts;
 	size_t name_len;
@@ -47,13 +47,21 @@ static void item_of(const struct known *k, struct neg_item *ret)
 	ret->description = *k->description ? k->description : NULL;
 }
 
+/* The only one is it too, whatever snapshots it has. */
 static uint32_t find_default(void)
 {
+	uint32_t only = NEG_NO_EXPORT;
+	size_t found = 0;
+
 	for (size_t i = 0; i < self.count; i++) {
 		if (self.exports[i].is_default)
 			return self.exports[i].id;
+		if (self.exports[i].is_snapshot)
+			continue;
+		only = self.exports[i].id;
+		found++;
 	}
-	return self.count == 1 ? self.exports[0].id : NEG_NO_EXPORT;
+	return found == 1 ? only : NEG_NO_EXPORT;
 }
 
 static uint32_t find_export(void *ctx, const char *name, size_t len)
@@ -143,6 +151,7 @@ static void learn_export(const void *body, size_t len)
 	forget_export(e->id);
 	self.exports[self.count++] = (struct known){.id = e->id,
 		.is_default = e->is_default,
+		.is_snapshot = e->is_snapshot,
 		.name_len = e->name_len,
 		.name = copy,
 		.description = copy + e->name_len + 1};

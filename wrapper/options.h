@@ -18,7 +18,9 @@ struct wrapper_options {
 	const char *control; /* control socket */
 	const char *server;  /* xnbd-server, NULL = beside us or in PATH */
 	const char *config, *dbpath, *logpath;
-	bool readonly, direct, daemonize, syslog, help, version;
+	const char *bgctl;   /* taken for old command lines, not used */
+	const char *cow_dir; /* folder of the layers, NULL = the server's own choice */
+	bool readonly, direct, cow, daemonize, syslog, help, version;
 	uint64_t max_queue_size, max_buf_size; /* handed to every xnbd-server */
 	uint64_t max_clients, max_clients_per_peer;
 	uint64_t busy_poll;     /* us, handed on */
@@ -36,20 +38,47 @@ enum ctl_action {
 	CTL_STATUS,
 	CTL_ADD,
 	CTL_ADD_TARGET,
+	CTL_ADD_COW,
+	CTL_ADD_PROXY,
 	CTL_REMOVE,
 	CTL_REMOVE_BY_NAME,
 	CTL_REMOVE_BY_FILE,
 	CTL_SAVE,
 	CTL_SHUTDOWN,
 	CTL_ORPHAN,
+	CTL_QUERY,
+	CTL_CACHE_ALL,
+	CTL_SWITCH,
+	CTL_RECONNECT,
+	CTL_PAUSE,
+	CTL_RESUME,
+	CTL_VERIFY,
+	CTL_SNAPSHOT,
+	CTL_SNAPSHOTS,
+	CTL_DROP_SNAPSHOT,
+	CTL_MIGRATE_IN,
+	CTL_MIGRATE_ABORT,
+	CTL_MIGRATE_STATUS,
+	CTL_ACTIONS
 };
 
 struct ctl_options {
 	int action; /* enum ctl_action */
 	const char *control;
 	const char *description;
-	bool json, readonly, help, version;
+	const char *exportname;                     /* of the origin, with host and port */
+	const char *to;                             /* snapshot file */
+	const char *cache, *bitmap, *proxy_control; /* files of migrate-in */
+	const char *hook;
+	uint64_t rate; /* bytes/s, 0 = no limit */
+	bool json, readonly, force, verify, help, version;
 };
+
+/*
+ * A command may be written without dashes, as the first operand: "migrate-status" for
+ * --migrate-status, "query" for --bgctl-query. CTL_NONE: WORD is none.
+ */
+enum ctl_action ctl_action_of_word(const char *word);
 
 extern const struct opt_set ctl_option_set;
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reading and writing the state file; see state.h. */
+/*
+ * Reading and writing the state file; see state.h. A file is taken over as a whole or not at all;
+ * what is written is sorted and indented as the original did it.
+ */
 #include "state.h"
 
 #include "fsutil.h"
@@ -7,6 +10,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int bad_entry(const char *path, const char *name, const char *what, struct err *err)
@@ -24,38 +28,121 @@ static int keep(struct exports *t, const char *name, json_t *entry)
 static int keep_foreign(
 	struct exports *t, const char *path, const char *name, json_t *entry, const char *mode)
 {
-	log_warn("%s: '%s': mode %s is not built yet; the entry is kept, not served", path, name,
-		mode);
+	log_warn("%s: '%s': mode %s is not known; the entry is kept, not served", path, name, mode);
 	return keep(t, name, entry);
 }
 
 /* What of ours is not understood must not be served in another way, nor lost when saved. */
 static int check_options(const char *path, const char *name, json_t *entry, struct err *err)
 {
+	static const char *const texts[] = {"description", "cow_dir", "bitmap_path",
+		"control_socket_path", "remote_host", "remote_export_name", "origin_uri"};
 	json_t *readonly = json_object_get(entry, "readonly");
-	json_t *description = json_object_get(entry, "description");
 
 	if (readonly && !json_is_boolean(readonly))
 		return bad_entry(path, name, "\"readonly\" must be true or false", err);
-	if (description && !json_is_string(description))
-		return bad_entry(path, name, "\"description\" must be a text", err);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		json_t *text = json_object_get(entry, texts[i]);
+		char what[64];
+
+		snprintf(what, sizeof(what), "\"%s\" must be a text", texts[i]);
+		if (text && !json_is_string(text) && !json_is_null(text))
+			return bad_entry(path, name, what, err);
+	}
 	return 0;
+}
+
+static const char *text_of(json_t *entry, const char *key)
+{
+	return json_string_value(json_object_get(entry, key));
+}
+
+static bool find_kind(const char *mode, enum export_kind *ret)
+{
+	static const enum export_kind kinds[] = {EXPORT_TARGET, EXPORT_COW, EXPORT_PROXY};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(mode, exports_kind_name(kinds[i])) == 0) {
+			*ret = kinds[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The original wants a text there; people write numbers. */
+static const char *port_of(json_t *entry, char room[24])
+{
+	json_t *port = json_object_get(entry, "remote_port");
+
+	if (!json_is_integer(port))
+		return json_string_value(port);
+	snprintf(room, 24, "%lld", (long long)json_integer_value(port));
+	return room;
+}
+
+static int read_copy(struct export_entry *e, const char *path, json_t *entry, struct err *err)
+{
+	json_t *copy = json_object_get(entry, "copy"), *rate = json_object_get(copy, "rate");
+	json_t *migration = json_object_get(entry, "migration");
+	const char *state = text_of(copy, "state");
+	bool paused = state && strcmp(state, "paused") == 0;
+
+	if (copy &&
+		((!paused && (!state || strcmp(state, "running"))) ||
+			(rate && !json_is_integer(rate)) || json_integer_value(rate) < 0))
+		return bad_entry(path, e->name,
+			"\"copy\" must have a \"state\" (running or paused) and a \"rate\"", err);
+	if (migration && !json_is_object(migration))
+		return bad_entry(path, e->name, "\"migration\" must be an object", err);
+	if (copy && e->kind == EXPORT_PROXY) {
+		e->copy = paused ? EXPORT_COPY_PAUSED : EXPORT_COPY_RUNNING;
+		e->copy_rate = (uint64_t)json_integer_value(rate);
+	}
+	e->migration = json_incref(migration);
+	return 0;
+}
+
+static int add_entry(struct exports *t, const char *path, struct export_spec *spec, json_t *entry,
+	struct err *err)
+{
+	struct export_entry *e;
+	struct err why = {0};
+	char port[24];
+
+	spec->cow_dir = text_of(entry, "cow_dir");
+	if (spec->kind == EXPORT_PROXY) {
+		spec->bitmap = text_of(entry, "bitmap_path");
+		spec->control = text_of(entry, "control_socket_path");
+		spec->uri = text_of(entry, "origin_uri");
+		spec->host = text_of(entry, "remote_host");
+		spec->port = port_of(entry, port);
+		spec->exportname = text_of(entry, "remote_export_name");
+	}
+	if (exports_add(t, spec, &e, &why) < 0)
+		return bad_entry(path, spec->name, why.text, err);
+	if (e->kind != EXPORT_PROXY && access(e->image, F_OK) < 0)
+		log_warn("%s: '%s': %s: %s; the entry is kept and served once the file is there",
+			path, e->name, e->image, strerror(errno));
+	return read_copy(e, path, entry, err);
 }
 
 static int load_entry(
 	struct exports *t, const char *path, const char *name, json_t *entry, struct err *err)
 {
-	const char *mode = json_string_value(json_object_get(entry, "mode"));
-	const char *image = json_string_value(json_object_get(entry, "image_path"));
-	const char *description = json_string_value(json_object_get(entry, "description"));
+	const char *mode = text_of(entry, "mode");
 	struct export_entry *known = exports_by_name(t, name);
-	struct err why = {0};
+	struct export_spec spec = {.name = name,
+		.image = text_of(entry, "image_path"),
+		.description = text_of(entry, "description"),
+		.readonly = json_is_true(json_object_get(entry, "readonly")),
+		.source = EXPORT_FROM_STATE};
 
 	if (!mode)
 		return bad_entry(path, name, "\"mode\" is missing", err);
-	if (strcmp(mode, "target") != 0)
+	if (!find_kind(mode, &spec.kind))
 		return keep_foreign(t, path, name, entry, mode);
-	if (!image || !*image)
+	if (!spec.image || !*spec.image)
 		return bad_entry(path, name, "\"image_path\" is missing", err);
 	if (check_options(path, name, entry, err) < 0)
 		return -EINVAL;
@@ -64,14 +151,7 @@ static int load_entry(
 			exports_source_name(known->source));
 		return keep(t, name, entry);
 	}
-	if (exports_add(t, name, image, description,
-		    json_is_true(json_object_get(entry, "readonly")), EXPORT_FROM_STATE, NULL,
-		    &why) < 0)
-		return bad_entry(path, name, why.text, err);
-	if (access(image, F_OK) < 0)
-		log_warn("%s: '%s': %s: %s; the entry is kept and served once the file is there",
-			path, name, image, strerror(errno));
-	return 0;
+	return add_entry(t, path, &spec, entry, err);
 }
 
 static int check_format(json_t *root, const char *path, struct err *err)
@@ -138,20 +218,57 @@ int state_load(const char *path, struct exports *t, struct err *err)
 	return ret;
 }
 
-/* NULL: the path is no UTF-8, or no memory. */
+static int set_text(json_t *entry, const char *key, const char *text)
+{
+	return text ? json_object_set_new(entry, key, json_string(text)) : 0;
+}
+
+static int set_origin(json_t *entry, const struct export_entry *e)
+{
+	json_t *name = e->exportname ? json_string(e->exportname) : json_null();
+
+	if (e->uri) {
+		json_decref(name);
+		return set_text(entry, "origin_uri", e->uri);
+	}
+	if (set_text(entry, "remote_host", e->host) || set_text(entry, "remote_port", e->port)) {
+		json_decref(name);
+		return -1;
+	}
+	return json_object_set_new(entry, "remote_export_name", name);
+}
+
+static int set_copy(json_t *entry, const struct export_entry *e)
+{
+	if (e->copy == EXPORT_COPY_NONE)
+		return 0;
+	return json_object_set_new(entry, "copy",
+		json_pack("{s:s, s:I}", "state",
+			e->copy == EXPORT_COPY_PAUSED ? "paused" : "running", "rate",
+			(json_int_t)e->copy_rate));
+}
+
+/* NULL: a path is no UTF-8, or no memory. */
 static json_t *entry_of(const struct export_entry *e)
 {
-	json_t *entry = json_pack("{s:s, s:s}", "mode", "target", "image_path", e->image);
-	int ret = 0;
+	json_t *entry =
+		json_pack("{s:s, s:s}", "mode", exports_kind_name(e->kind), "image_path", e->image);
+	int ret = entry ? 0 : -1;
 
-	if (entry && e->readonly)
+	if (ret == 0 && e->readonly)
 		ret = json_object_set_new(entry, "readonly", json_true());
-	if (entry && e->description && ret == 0)
-		ret = json_object_set_new(entry, "description", json_string(e->description));
-	if (ret == 0)
-		return entry;
-	json_decref(entry);
-	return NULL;
+	if (ret == 0 && e->kind == EXPORT_PROXY)
+		ret = set_origin(entry, e);
+	if (ret == 0 && e->migration)
+		ret = json_object_set_new(entry, "migration", json_deep_copy(e->migration));
+	if (ret || set_text(entry, "description", e->description) ||
+		set_text(entry, "cow_dir", e->cow_dir) ||
+		set_text(entry, "bitmap_path", e->bitmap) ||
+		set_text(entry, "control_socket_path", e->control) || set_copy(entry, e)) {
+		json_decref(entry);
+		return NULL;
+	}
+	return entry;
 }
 
 static int add_images(json_t *images, const char *path, const struct exports *t, struct err *err)

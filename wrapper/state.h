@@ -4,8 +4,15 @@
  *
  *	{"version": 2, "images": {"NAME": {"mode": "target", "image_path": "FILE"}}}
  *
- * with the optional keys "readonly" and "description" of ours. Entries of other modes are kept
- * as they are. It is replaced atomically and durably; a missing image never drops an entry.
+ * and for a proxy, whose image_path is the cache:
+ *
+ *	{"mode": "proxy", "image_path": ..., "bitmap_path": ..., "control_socket_path": ...,
+ *	 "remote_host": ..., "remote_port": "8520", "remote_export_name": text or null}
+ *
+ * Keys of ours, all optional: "readonly", "description"; mode "cow-target" and "cow_dir"; for
+ * proxies "origin_uri" instead of the remote_ ones, "copy" {"state", "rate"} and "migration".
+ * Entries of other modes are kept as they are. It is replaced atomically and durably; a missing
+ * image never drops an entry.
  */
 #ifndef WRAPPER_STATE_H
 #define WRAPPER_STATE_H

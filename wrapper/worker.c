@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Life of a worker: WORKER_STARTING until it answers "status" on its control socket, READY until
- * it says it is idle or dies, STOPPING until it is reaped. The control socket is bound here and
- * inherited by the worker, so connecting never has to wait for it.
+ * it says it is idle or dies, STOPPING until it is reaped. Whoever has to know that it takes
+ * clients and commands, or none any more, is told in became_ready() and worker_leave(), once each.
+ * Starting one is in worker_launch.c.
  */
-#include "worker.h"
+#include "worker_inner.h"
 
 #include "handshake.h"
 #include "ipc.h"
 #include "log.h"
 #include "master.h"
+#include "migrate.h"
 #include "nbd.h"
 #include "negotiate.h"
-#include "proc.h"
+#include "proxy.h"
+#include "relay.h"
+#include "snapshots.h"
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-
-enum { START_MS = 10 * 1000, STOP_MS = 15 * 1000, ARGS_MAX = 24 };
-
-static void worker_failed(struct worker *w);
 
 struct worker *worker_for(struct master *m, uint32_t export_id)
 {
@@ -70,16 +69,18 @@ static void keep_none(struct master *m)
 		ask_again(w);
 }
 
-void worker_give(
-	struct worker *w, const struct sock_peer *peer, const struct features *features, int fd)
+void worker_give(struct worker *w, const struct sock_peer *peer, const struct features *features,
+	uint64_t snapshot, int fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	char text[FEATURE_TEXT_MAX];
+	json_t *msg;
 
 	if (!c) {
 		close(fd);
 		return;
 	}
+	c->snapshot = snapshot;
 	c->id = ++w->master->last_client;
 	c->peer = *peer;
 	c->features = *features;
@@ -89,10 +90,11 @@ void worker_give(
 	w->client_count++;
 	w->master->client_count++;
 	feature_format(features, text);
-	if (ctl_send(&w->ctl,
-		    json_pack("{s:s, s:I, s:s, s:b, s:b}", "cmd", "client", "id", (json_int_t)c->id,
-			    "features", text, "fd", 1, "quiet", 1),
-		    fd) < 0)
+	msg = json_pack("{s:s, s:I, s:s, s:b, s:b}", "cmd", "client", "id", (json_int_t)c->id,
+		"features", text, "fd", 1, "quiet", 1);
+	if (snapshot)
+		json_object_set_new(msg, "snapshot", json_integer((json_int_t)snapshot));
+	if (ctl_send(&w->ctl, msg, fd) < 0)
 		client_gone(w, c->id);
 	if (!link_may_keep(w->master))
 		keep_none(w->master);
@@ -155,17 +157,115 @@ static bool read_facts(json_t *msg, struct export_facts *ret)
 }
 
 /*
- * Not while a client that was promised entry may still be on its way, by us or by the negotiator;
- * the worker says so again later.
+ * Not while a client that was promised entry may still be on its way, by us or by the negotiator,
+ * nor under a command; the worker says so again later.
  */
 static void idle(struct worker *w)
 {
-	bool expecting = w->kept || w->master->reactor.now - w->promised_at < HANDSHAKE_OPTION_MS;
+	bool expecting = w->kept || w->master->reactor.now - w->promised_at < HANDSHAKE_OPTION_MS ||
+		relay_busy(w->master, w->export_id);
 
 	if (w->client_count == 0)
 		ask_again(w);
 	if (w->client_count == 0 && w->state == WORKER_READY && !expecting)
 		worker_stop(w);
+}
+
+static void became_ready(struct worker *w, json_t *msg)
+{
+	const char *mode = json_string_value(json_object_get(msg, "mode"));
+
+	w->state = WORKER_READY;
+	w->ready_at = w->master->reactor.now;
+	reactor_timer_cancel(&w->master->reactor, &w->deadline);
+	/* The wrapper before us may have ended between the switch and saving that. */
+	if (mode && strcmp(mode, "target") == 0)
+		proxy_switched(w->master, w->export_id);
+	answer_waiting(w);
+	relay_worker_ready(w);
+	proxy_worker_ready(w);
+	migrate_poke(w->master, w->export_id);
+}
+
+/* It takes no more clients and commands. Called as often as you like. */
+void worker_leave(struct worker *w)
+{
+	bool was_there = w->state != WORKER_STOPPING;
+
+	w->state = WORKER_STOPPING;
+	ask_again(w);
+	if (!was_there)
+		return;
+	relay_worker_failed(w);
+	snapshots_worker_gone(w);
+	proxy_worker_gone(w);
+}
+
+static void says_gone(struct worker *w, json_t *msg)
+{
+	client_gone(w, (uint64_t)json_integer_value(json_object_get(msg, "id")));
+}
+
+static void says_idle(struct worker *w, json_t *msg)
+{
+	(void)msg;
+	idle(w);
+}
+
+static void says_switched(struct worker *w, json_t *msg)
+{
+	(void)msg;
+	proxy_switched(w->master, w->export_id);
+}
+
+static void says_origin(struct worker *w, json_t *msg)
+{
+	(void)msg;
+	migrate_poke(w->master, w->export_id);
+}
+
+/* By xnbd-bgctl perhaps, and not through us. */
+static void says_reconnected(struct worker *w, json_t *msg)
+{
+	const struct export_spec origin = {.uri = json_string_value(json_object_get(msg, "uri")),
+		.host = json_string_value(json_object_get(msg, "host")),
+		.port = json_string_value(json_object_get(msg, "port")),
+		.exportname = json_string_value(json_object_get(msg, "exportname"))};
+	const struct export_entry *e = exports_by_id(&w->master->exports, w->export_id);
+
+	if (e && exports_check_origin(&origin, NULL) == 0 && !exports_same_origin(e, &origin))
+		proxy_reconnected(w->master, w->export_id, &origin);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(struct worker *w, json_t *msg);
+} events[] = {
+	{"gone", says_gone},
+	{"idle", says_idle},
+	{"switched", says_switched},
+	{"snapshot", snapshots_event},
+	{"copy", proxy_copy_event},
+	{"origin", says_origin},
+	{"reconnected", says_reconnected},
+};
+
+static void take_event(struct worker *w, const char *event, json_t *msg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		if (strcmp(event, events[i].name) == 0) {
+			events[i].fn(w, msg);
+			return;
+		}
+	}
+}
+
+/* Its last word, if it cannot start. */
+static void take_error(struct worker *w, const char *text)
+{
+	log_warn("%s: its server says: %s", w->export_name, text);
+	if (w->state == WORKER_STARTING && text)
+		snprintf(w->why, sizeof(w->why), "%s", text);
 }
 
 static void worker_says(struct ctl_conn *c, json_t *msg, int fd)
@@ -174,18 +274,12 @@ static void worker_says(struct ctl_conn *c, json_t *msg, int fd)
 	const char *event = json_string_value(json_object_get(msg, "event"));
 
 	fd_close(&fd);
-	if (event && strcmp(event, "gone") == 0) {
-		client_gone(w, (uint64_t)json_integer_value(json_object_get(msg, "id")));
-	} else if (event && strcmp(event, "idle") == 0) {
-		idle(w);
-	} else if (json_is_false(json_object_get(msg, "ok"))) {
-		log_warn("%s: its server says: %s", w->export_name,
-			json_string_value(json_object_get(msg, "error")));
-	} else if (w->state == WORKER_STARTING && read_facts(msg, &w->facts)) {
-		w->state = WORKER_READY;
-		reactor_timer_cancel(&w->master->reactor, &w->deadline);
-		answer_waiting(w);
-	}
+	if (event)
+		take_event(w, event, msg);
+	else if (json_is_false(json_object_get(msg, "ok")))
+		take_error(w, json_string_value(json_object_get(msg, "error")));
+	else if (w->state == WORKER_STARTING && read_facts(msg, &w->facts))
+		became_ready(w, msg);
 }
 
 /* The control connection ended: it is dying or dead; SIGCHLD tells the rest. */
@@ -195,11 +289,10 @@ static void worker_hung_up(struct ctl_conn *c)
 
 	if (w->state == WORKER_STARTING)
 		worker_failed(w);
-	w->state = WORKER_STOPPING;
-	ask_again(w);
+	worker_leave(w);
 }
 
-static const struct ctl_ops worker_ops = {worker_says, worker_hung_up};
+const struct ctl_ops worker_ops = {worker_says, worker_hung_up};
 
 /* It could not open the image, most likely: ask a probe for the words, for the clients who wait. */
 struct failure {
@@ -223,11 +316,17 @@ static void tell_failure(void *arg, const struct probe_result *result)
 	free(f);
 }
 
-static void worker_failed(struct worker *w)
+void worker_failed(struct worker *w)
 {
 	struct export_entry *e = exports_by_id(&w->master->exports, w->export_id);
-	struct failure *f = malloc(sizeof(*f) + w->waiting_count * sizeof(f->clients[0]));
+	struct failure *f;
 
+	if (e && e->kind == EXPORT_PROXY) {
+		refuse_waiting(
+			w, w->why[0] ? w->why : "the proxy could not be started; its log says why");
+		return;
+	}
+	f = malloc(sizeof(*f) + w->waiting_count * sizeof(f->clients[0]));
 	if (!e || !f) {
 		free(f);
 		refuse_waiting(w, "the export cannot be served now");
@@ -237,8 +336,8 @@ static void worker_failed(struct worker *w)
 	f->count = w->waiting_count;
 	memcpy(f->clients, w->waiting, f->count * sizeof(f->clients[0]));
 	w->waiting_count = 0;
-	if (!probe_start(
-		    &w->master->probes, e->image, master_readonly(w->master, e), tell_failure, f)) {
+	if (!probe_start(&w->master->probes, e->image, master_probes_readonly(w->master, e),
+		    tell_failure, f)) {
 		struct probe_result unknown = {0};
 
 		tell_failure(f, &unknown);
@@ -247,7 +346,7 @@ static void worker_failed(struct worker *w)
 
 /* Start and end. */
 
-static void too_late(struct reactor_timer *t)
+void worker_too_late(struct reactor_timer *t)
 {
 	struct worker *w = container_of(t, struct worker, deadline);
 
@@ -257,18 +356,21 @@ static void too_late(struct reactor_timer *t)
 		kill(w->pid, SIGKILL);
 	if (w->state == WORKER_STARTING)
 		worker_failed(w);
-	w->state = WORKER_STOPPING;
+	worker_leave(w);
+	if (w->held)
+		worker_forget(w);
 }
 
 void worker_stop(struct worker *w)
 {
 	if (w->state == WORKER_STARTING)
 		refuse_waiting(w, "the server is shutting down");
-	ask_again(w);
 	if (w->state != WORKER_STOPPING || !w->deadline.slot)
-		reactor_timer_set(&w->master->reactor, &w->deadline, STOP_MS);
-	w->state = WORKER_STOPPING;
-	if (w->ctl.fd >= 0)
+		reactor_timer_set(&w->master->reactor, &w->deadline, WORKER_STOP_MS);
+	worker_leave(w);
+	if (w->held)
+		worker_forget(w);
+	else if (w->ctl.fd >= 0)
 		ctl_send(&w->ctl, json_pack("{s:s}", "cmd", "stop"), -1);
 	else if (w->pid > 0)
 		kill(w->pid, SIGTERM);
@@ -286,8 +388,10 @@ void worker_forget(struct worker *w)
 		forget_client(w, &w->clients);
 	reactor_timer_cancel(&w->master->reactor, &w->deadline);
 	ctl_conn_done(&w->ctl);
-	if (w->pid == 0)
-		unlink(w->ctl_path); /* its own doing, unless it died */
+	if (w->pid == 0) { /* its own doing, unless it died */
+		unlink(w->ctl_path);
+		unlink(w->proxy_path);
+	}
 	free(w->waiting);
 	free(w->export_name);
 	free(w);
@@ -309,6 +413,7 @@ static void log_end(const struct worker *w, int status)
 bool worker_reaped(struct master *m, pid_t pid, int status)
 {
 	struct worker *w = m->workers;
+	uint32_t id;
 
 	while (w && w->pid != pid)
 		w = w->next;
@@ -318,124 +423,9 @@ bool worker_reaped(struct master *m, pid_t pid, int status)
 	w->pid = 0;
 	if (w->state == WORKER_STARTING)
 		worker_failed(w);
+	worker_leave(w);
+	id = w->export_id;
 	worker_forget(w);
+	worker_launch_held(m, id);
 	return true;
-}
-
-/* The command line; every pointer lives until the fork. */
-struct arguments {
-	char *argv[ARGS_MAX];
-	size_t count;
-	char numbers[3][24];
-	size_t number_count;
-};
-
-static void add_arg(struct arguments *a, const char *word)
-{
-	a->argv[a->count++] = (char *)(uintptr_t)word;
-}
-
-static void add_number(struct arguments *a, const char *name, uint64_t value)
-{
-	char *text = a->numbers[a->number_count++];
-
-	snprintf(text, sizeof(a->numbers[0]), "%llu", (unsigned long long)value);
-	add_arg(a, name);
-	add_arg(a, text);
-}
-
-static void build_command(const struct master *m, const struct export_entry *e, struct arguments *a)
-{
-	const struct wrapper_options *o = m->options;
-
-	add_arg(a, m->server);
-	add_arg(a, "--target");
-	add_arg(a, "--control-fd");
-	add_arg(a, "3");
-	if (master_readonly(m, e))
-		add_arg(a, "--readonly");
-	if (o->direct)
-		add_arg(a, "--direct");
-	if (o->syslog || (o->daemonize && !o->logpath))
-		add_arg(a, "--syslog");
-	if (o->logpath) {
-		add_arg(a, "--logpath");
-		add_arg(a, o->logpath);
-	}
-	if (o->engine) {
-		add_arg(a, "--engine");
-		add_arg(a, o->engine);
-	}
-	add_number(a, "--busy-poll", o->busy_poll);
-	add_number(a, "--max-queue-size", o->max_queue_size);
-	add_number(a, "--max-buf-size", o->max_buf_size);
-	add_arg(a, "--");
-	add_arg(a, e->image);
-}
-
-/* Binds the worker's control socket and connects to it; *ret_listening goes to the worker. */
-static int open_control(struct worker *w, int *ret_listening, struct err *err)
-{
-	char *path = w->ctl_path;
-	int fd;
-
-	if (snprintf(path, sizeof(w->ctl_path), "%s.d/w%u-%d-%llu", w->master->options->control,
-		    w->export_id, (int)getpid(),
-		    (unsigned long long)++w->master->last_worker) >= (int)sizeof(w->ctl_path))
-		return err_set(err, ENAMETOOLONG, "%s.d: the path is too long for sockets in it",
-			w->master->options->control);
-	*ret_listening = sock_listen_unix(path, 0600, err);
-	if (*ret_listening < 0)
-		return *ret_listening;
-	fd = sock_connect_unix(path, err);
-	if (fd < 0) {
-		fd_close(ret_listening);
-		return fd;
-	}
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	if (ctl_conn_init(&w->ctl, &w->master->reactor, fd, &worker_ops) < 0)
-		return err_sys(err, ENOMEM, "%s", path);
-	return 0;
-}
-
-static int launch(struct worker *w, const struct export_entry *e, struct err *err)
-{
-	struct arguments args = {0};
-	int listening, ret = open_control(w, &listening, err);
-	pid_t pid;
-
-	if (ret < 0)
-		return ret;
-	build_command(w->master, e, &args);
-	pid = proc_spawn(args.argv, &listening, 1, false);
-	close(listening);
-	if (pid < 0)
-		return err_sys(err, -pid, "start %s", w->master->server);
-	w->pid = pid;
-	ctl_send(&w->ctl, json_pack("{s:s}", "cmd", "status"), -1);
-	return 0;
-}
-
-struct worker *worker_start(struct master *m, uint32_t export_id)
-{
-	const struct export_entry *e = exports_by_id(&m->exports, export_id);
-	struct worker *w = calloc(1, sizeof(*w));
-	struct err err = {0};
-
-	if (!w || !e) {
-		free(w);
-		return NULL;
-	}
-	*w = (struct worker){.master = m, .export_id = export_id, .next = m->workers};
-	w->ctl.fd = -1;
-	w->deadline.fn = too_late;
-	w->export_name = strdup(e->name);
-	m->workers = w;
-	if (!w->export_name || launch(w, e, &err) < 0 ||
-		reactor_timer_set(&m->reactor, &w->deadline, START_MS) < 0) {
-		log_error("%s: %s", e->name, err.code ? err.text : "out of memory");
-		worker_forget(w);
-		return NULL;
-	}
-	return w;
 }

@@ -26,6 +26,7 @@ struct client {
 	struct sock_peer peer;
 	uint64_t since; /* ms */
 	struct features features;
+	uint64_t snapshot; /* what it uses; 0 = the export itself */
 	struct client *next;
 };
 
@@ -35,20 +36,28 @@ struct worker {
 	uint32_t export_id;
 	char *export_name; /* stays when the export is removed */
 	enum worker_state state;
-	pid_t pid; /* 0 = reaped */
+	pid_t pid;    /* 0 = reaped, or held */
+	bool held;    /* not started: the one before still has the files of this proxy */
+	bool copying; /* was told to copy what the origin has */
 	struct ctl_conn ctl;
-	char ctl_path[SOCK_UNIX_PATH_MAX + 1]; /* its control socket; "" = not bound yet */
-	struct reactor_timer deadline;         /* while starting or stopping */
-	struct export_facts facts;             /* valid from WORKER_READY on */
-	uint64_t promised_at;                  /* ms, last time a client was told it can enter */
-	bool kept;                             /* the negotiator tells clients so by itself */
-	uint64_t *waiting;                     /* negotiator clients whose lookups wait */
+	char ctl_path[SOCK_UNIX_PATH_MAX + 1];   /* its control socket; "" = not bound yet */
+	char proxy_path[SOCK_UNIX_PATH_MAX + 1]; /* for xnbd-bgctl, if the entry names none */
+	char why[128];                           /* it could not start; "" = did not say */
+	struct reactor_timer deadline;           /* while starting or stopping */
+	struct export_facts facts;               /* valid from WORKER_READY on */
+	uint64_t ready_at;                       /* ms; 0 = never was */
+	uint64_t promised_at;                    /* ms, last time a client was told it can enter */
+	bool kept;                               /* the negotiator tells clients so by itself */
+	uint64_t *waiting;                       /* negotiator clients whose lookups wait */
 	size_t waiting_count, waiting_room;
 	struct client *clients;
 	unsigned client_count;
 };
 
-/* NULL (and logged) if it cannot even be started. */
+/*
+ * NULL (and logged) if it cannot even be started. That of a proxy waits for the end of the one
+ * before, which has its cache and bitmap locked.
+ */
 struct worker *worker_start(struct master *m, uint32_t export_id);
 /* The one that takes clients for this export, or NULL. */
 struct worker *worker_for(struct master *m, uint32_t export_id);
@@ -59,9 +68,9 @@ void worker_wait(struct worker *w, uint64_t client);
 /* CLIENT means to enter: gets the facts now. W is ready, and stays so while the client may come. */
 void worker_promise(struct worker *w, uint64_t client);
 
-/* Hands over a client; takes FD. W is ready. */
-void worker_give(
-	struct worker *w, const struct sock_peer *peer, const struct features *features, int fd);
+/* Hands over a client; takes FD. W is ready. SNAPSHOT: which one it uses; 0 = the export itself. */
+void worker_give(struct worker *w, const struct sock_peer *peer, const struct features *features,
+	uint64_t snapshot, int fd);
 
 /* Asks it to end: at once refuses clients, ends connections between requests. */
 void worker_stop(struct worker *w);

@@ -41,7 +41,7 @@ class Readme(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="xnbd-readme-")
         self.addCleanup(shutil.rmtree, self.folder)
-        paths = [str(BUILD / "wrapper"), str(BUILD / "server"), os.environ["PATH"]]
+        paths = [str(BUILD / "wrapper"), str(BUILD / "server"), str(BUILD / "bgctl"), os.environ["PATH"]]
         self.env = dict(os.environ, PATH=":".join(paths), BUILD_DIR=str(BUILD), TMPDIR=self.folder)
 
     def test_command_blocks(self):

@@ -37,7 +37,7 @@ class Refusals(WrapperCase):
     def test_wrong_options(self):
         for args in (['--nonsense'], ['operand'], ['--lport', '0'], ['--lport', '65536'],
                      ['--lport', 'x'], ['--engine', 'steam'], ['--max-clients', '0'],
-                     ['--max-queue-size', '-1'], ['--cow'], ['--lport']):
+                     ['--max-queue-size', '-1'], ['--cow=x'], ['--lport']):
             self.assertIn('xnbd-wrapper: ', self.fails_to_start(*args, status=2))
 
     def test_port_in_use(self):

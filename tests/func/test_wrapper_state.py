@@ -15,7 +15,7 @@ import xtest  # noqa: E402
 from wrapper_fixture import MIB, WrapperCase, kill, try_go  # noqa: E402
 
 PROXY = {'bitmap_path': '/srv/p.bm', 'control_socket_path': '/run/p.ctl', 'image_path': '/srv/p',
-         'mode': 'proxy', 'remote_export_name': None, 'remote_host': 'h', 'remote_port': '8520',
+         'mode': 'later', 'remote_export_name': None, 'remote_host': 'h', 'remote_port': '8520',
          'some_key_of_tomorrow': [1, {'x': 2}]}
 
 
@@ -131,7 +131,7 @@ class Kept(State):
     def test_modes_of_tomorrow_are_kept_verbatim(self):
         self.write(as_original({'p': PROXY, 'a': target(self.a)}))
         w = self.start_on()
-        self.assertIn("'p': mode proxy", w.log())
+        self.assertIn("'p': mode later", w.log())
         self.assertEqual([e['name'] for e in w.list()], ['a'])
         self.assertIn('already in use', w.refused('--add-target', 'p', self.b))
         w.ctl('--add-target', 'b', self.b)

@@ -61,6 +61,36 @@ static void test_good_file(void **state)
 	conf_done(&c);
 }
 
+static void test_modes(void **state)
+{
+	struct conf c;
+	struct err err = {0};
+
+	(void)state;
+	temp_file(&temp, "modes.conf",
+		"export a { mode = target image = /a }\n"
+		"export b { mode = 'cow-target' image = /b cow-dir = '/var/tmp' }\n"
+		"export c { mode = proxy origin = 'nbd://h:1/n' cache = /c }\n"
+		"export d { mode = proxy host = h port = 8520 exportname = n cache = /d\n"
+		"	bitmap = /d.bm control = /d.ctl readonly = true }\n");
+	if (conf_read(temp.path, &c, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(c.exports[0].mode, CONF_TARGET);
+	assert_int_equal(c.exports[1].mode, CONF_COW_TARGET);
+	assert_string_equal(c.exports[1].cow_dir, "/var/tmp");
+	assert_int_equal(c.exports[2].mode, CONF_PROXY);
+	assert_string_equal(c.exports[2].origin, "nbd://h:1/n");
+	assert_string_equal(c.exports[2].cache, "/c");
+	assert_true(!c.exports[2].bitmap && !c.exports[2].control && !c.exports[2].image);
+	assert_string_equal(c.exports[3].host, "h");
+	assert_string_equal(c.exports[3].port, "8520");
+	assert_string_equal(c.exports[3].exportname, "n");
+	assert_string_equal(c.exports[3].bitmap, "/d.bm");
+	assert_string_equal(c.exports[3].control, "/d.ctl");
+	assert_true(c.exports[3].readonly);
+	conf_done(&c);
+}
+
 static void test_empty_files(void **state)
 {
 	struct conf c;
@@ -90,6 +120,23 @@ static const struct {
 	{"export x { image = \"\" }\n", "%s: export \"x\": image = \"PATH\" is missing"},
 	{"export x { image = vm.img }\n",
 		"%s: export \"x\": image \"vm.img\": must be an absolute path"},
+	{"export x { mode = cow image = /a }\n",
+		"%s: export \"x\": mode \"cow\": must be target, cow-target or proxy"},
+	{"export x { mode = cow-target }\n", "%s: export \"x\": image = \"PATH\" is missing"},
+	{"export x { image = /a cow-dir = /b }\n",
+		"%s: export \"x\": cow-dir belongs to mode = \"cow-target\", this one has mode = \"target\""},
+	{"export x { image = /a cache = /b }\n",
+		"%s: export \"x\": cache belongs to mode = \"proxy\", this one has mode = \"target\""},
+	{"export x { mode = proxy image = /a }\n",
+		"%s: export \"x\": image belongs to mode = \"target or cow-target\", this one has mode = \"proxy\""},
+	{"export x { mode = proxy origin = 'nbd://h' }\n",
+		"%s: export \"x\": cache = \"PATH\" is missing"},
+	{"export x { mode = proxy origin = 'nbd://h' cache = c }\n",
+		"%s: export \"x\": cache \"c\": must be an absolute path"},
+	{"export x { mode = proxy cache = /c host = h }\n",
+		"%s: export \"x\": a proxy needs origin = \"nbd://HOST/NAME\", or host and port"},
+	{"export x { mode = proxy cache = /c origin = 'nbd://h' exportname = n }\n",
+		"%s: export \"x\": origin excludes host, port and exportname; the URI has them"},
 	{"export '' { image = /a }\n",
 		"%s: export \"\": the name must not be empty (use default = true)"},
 	{"export 'a\xff' { image = /a }\n", "%s: export name 'a\xff' is not valid UTF-8"},
@@ -192,6 +239,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_file),
+		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_empty_files),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unreadable),

@@ -34,7 +34,11 @@ static uint32_t add(const char *name, const char *image)
 {
 	struct export_entry *e = NULL;
 
-	assert_int_equal(exports_add(&t, name, image, NULL, false, EXPORT_FROM_STATE, &e, NULL), 0);
+	assert_int_equal(exports_add(&t,
+				 &(struct export_spec){
+					 .name = name, .image = image, .source = EXPORT_FROM_STATE},
+				 &e, NULL),
+		0);
 	assert_string_equal(e->name, name);
 	return e->id;
 }
@@ -48,8 +52,14 @@ static void test_add(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_int_equal(
-		exports_add(&t, name, image, words, true, EXPORT_FROM_CONFIG, &e, &err), 0);
+	assert_int_equal(exports_add(&t,
+				 &(struct export_spec){.name = name,
+					 .image = image,
+					 .description = words,
+					 .readonly = true,
+					 .source = EXPORT_FROM_CONFIG},
+				 &e, &err),
+		0);
 	assert_int_equal(err.code, 0);
 	name[0] = image[0] = words[0] = 'X'; /* they were copied */
 	assert_int_equal(t.count, 1);
@@ -63,7 +73,8 @@ static void test_add(void **state)
 	assert_false(e->is_default);
 	assert_int_equal(e->source, EXPORT_FROM_CONFIG);
 	assert_int_equal(e->id, 1);
-	assert_int_equal(exports_add(&t, "b", "i", NULL, false, EXPORT_FROM_OPTION, NULL, &err), 0);
+	assert_int_equal(
+		exports_add(&t, &(struct export_spec){.name = "b", .image = "i"}, NULL, &err), 0);
 	assert_null(t.entries[1].description);
 	assert_false(t.entries[1].readonly);
 	assert_int_equal(t.entries[1].source, EXPORT_FROM_OPTION);
@@ -77,8 +88,12 @@ static void refuse(const char *name, const char *description, int code, const ch
 	size_t count = t.count;
 	uint32_t last = t.last_id;
 
-	assert_int_equal(
-		exports_add(&t, name, "image", description, false, EXPORT_FROM_STATE, &e, &err),
+	assert_int_equal(exports_add(&t,
+				 &(struct export_spec){.name = name,
+					 .image = "image",
+					 .description = description,
+					 .source = EXPORT_FROM_STATE},
+				 &e, &err),
 		-code);
 	assert_int_equal(err.code, code);
 	if (!strstr(err.text, says))
@@ -140,9 +155,16 @@ static void test_bad_descriptions(void **state)
 	refuse("a", text, EINVAL, "export 'a': description: at most 4096 bytes");
 	refuse("a", "\xe2\x82", EINVAL, "export 'a': description: at most 4096 bytes");
 	text[NAME_MAX_BYTES] = 0;
-	assert_int_equal(exports_add(&t, "a", "i", text, false, EXPORT_FROM_STATE, &e, NULL), 0);
+	assert_int_equal(
+		exports_add(&t,
+			&(struct export_spec){.name = "a", .image = "i", .description = text}, &e,
+			NULL),
+		0);
 	assert_string_equal(e->description, text);
-	assert_int_equal(exports_add(&t, "b", "i", "", false, EXPORT_FROM_STATE, &e, NULL), 0);
+	assert_int_equal(
+		exports_add(&t, &(struct export_spec){.name = "b", .image = "i", .description = ""},
+			&e, NULL),
+		0);
 	assert_string_equal(e->description, "");
 }
 
@@ -238,12 +260,137 @@ static void test_many(void **state)
 	}
 }
 
+/* Proxies. */
+
+static void check_refused(const struct export_spec *spec, const char *says)
+{
+	struct err err = {0};
+	size_t count = t.count;
+
+	if (exports_add(&t, spec, NULL, &err) != -EINVAL || !strstr(err.text, says))
+		fail_msg("'%s' does not say '%s'", err.text, says);
+	assert_int_equal(t.count, count);
+}
+
+#define PROXY(...)                                                                                 \
+	(&(struct export_spec){.name = "p", .image = "/c", .kind = EXPORT_PROXY, __VA_ARGS__})
+
+static void test_bad_proxies(void **state)
+{
+	char uri[5000] = "nbd://";
+
+	(void)state;
+	memset(uri + 6, 'h', sizeof(uri) - 7);
+	check_refused(PROXY(0), "a proxy needs an origin");
+	check_refused(PROXY(.host = "h"), "a proxy needs an origin");
+	check_refused(PROXY(.host = "h", .port = ""), "a proxy needs an origin");
+	check_refused(PROXY(.host = "", .port = "1"), "a proxy needs an origin");
+	check_refused(PROXY(.uri = "http://h/"), "must be nbd://");
+	check_refused(PROXY(.uri = ""), "must be nbd://");
+	check_refused(PROXY(.uri = uri), "less than 4096 bytes");
+	check_refused(PROXY(.uri = "nbd://h", .host = "h", .port = "1"), "not both");
+	check_refused(PROXY(.uri = "nbd://h", .exportname = "n"), "not both");
+	check_refused(PROXY(.host = "h", .port = "1", .exportname = "\xff"), "not valid UTF-8");
+	check_refused(PROXY(.uri = "nbd://h", .bitmap = "/c"), "the same file");
+}
+
+static void check_origin(const struct export_entry *e, const char *want)
+{
+	CLEANUP_FREE char *text = exports_origin_text(e);
+
+	if (want)
+		assert_string_equal(text, want);
+	else
+		assert_null(text);
+}
+
+static void test_proxy(void **state)
+{
+	struct export_entry *e;
+
+	(void)state;
+	assert_int_equal(exports_add(&t,
+				 PROXY(.host = "h", .port = "1", .exportname = "n", .bitmap = "/b",
+					 .control = "/s"),
+				 &e, NULL),
+		0);
+	assert_int_equal(e->kind, EXPORT_PROXY);
+	assert_string_equal(e->bitmap, "/b");
+	assert_string_equal(e->control, "/s");
+	check_origin(e, "h:1:n");
+	assert_true(exports_same_origin(
+		e, &(struct export_spec){.host = "h", .port = "1", .exportname = "n"}));
+	assert_false(exports_same_origin(e, &(struct export_spec){.host = "h", .port = "1"}));
+	assert_int_equal(exports_set_origin(e, &(struct export_spec){.uri = "nbds://x/"}, NULL), 0);
+	check_origin(e, "nbds://x/");
+	assert_null(e->host);
+	assert_int_equal(exports_set_origin(e, &(struct export_spec){.host = "h"}, NULL), -EINVAL);
+	check_origin(e, "nbds://x/");
+	assert_true(exports_same_origin(e, &(struct export_spec){.uri = "nbds://x/"}));
+	assert_int_equal(
+		exports_set_origin(e, &(struct export_spec){.host = "::1", .port = "2"}, NULL), 0);
+	check_origin(e, "::1:2");
+}
+
+static void test_default_bitmap(void **state)
+{
+	struct export_entry *e;
+
+	(void)state;
+	assert_int_equal(exports_add(&t, PROXY(.uri = "nbd+unix:///n?socket=/s"), &e, NULL), 0);
+	assert_string_equal(e->bitmap, "/c.bitmap");
+	assert_null(e->control);
+}
+
+static void test_become_target(void **state)
+{
+	struct export_entry *e;
+
+	(void)state;
+	assert_int_equal(
+		exports_add(&t, PROXY(.uri = "nbd://h", .source = EXPORT_FROM_STATE), &e, NULL), 0);
+	e->copy = EXPORT_COPY_RUNNING;
+	e->copy_rate = 7;
+	exports_become_target(e);
+	assert_int_equal(e->kind, EXPORT_TARGET);
+	assert_string_equal(e->image, "/c");
+	assert_int_equal(e->id, 1);
+	assert_int_equal(e->source, EXPORT_FROM_STATE);
+	assert_int_equal(e->copy, EXPORT_COPY_NONE);
+	assert_true(!e->bitmap && !e->control && !e->uri && !e->copy_rate);
+	check_origin(e, NULL);
+}
+
+/* Removing "by file" must not hit what was derived from it. */
+static void test_snapshots_have_no_image(void **state)
+{
+	struct export_entry *e;
+
+	(void)state;
+	add("a", "/a");
+	assert_int_equal(
+		exports_add(&t, &(struct export_spec){.name = "a@1", .image = "/a.1"}, &e, NULL),
+		0);
+	e->parent = 1;
+	assert_null(exports_by_image(&t, "/a.1"));
+	assert_ptr_equal(exports_by_name(&t, "a@1"), e);
+}
+
+static void test_kind_names(void **state)
+{
+	(void)state;
+	assert_string_equal(exports_kind_name(EXPORT_TARGET), "target");
+	assert_string_equal(exports_kind_name(EXPORT_COW), "cow-target");
+	assert_string_equal(exports_kind_name(EXPORT_PROXY), "proxy");
+}
+
 static void test_source_names(void **state)
 {
 	(void)state;
 	assert_string_equal(exports_source_name(EXPORT_FROM_OPTION), "option");
 	assert_string_equal(exports_source_name(EXPORT_FROM_CONFIG), "config");
 	assert_string_equal(exports_source_name(EXPORT_FROM_STATE), "state");
+	assert_string_equal(exports_source_name(EXPORT_FROM_SNAPSHOT), "snapshot");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -260,6 +407,12 @@ int main(void)
 		TEST(test_remove),
 		TEST(test_ids_are_never_reused),
 		TEST(test_many),
+		TEST(test_bad_proxies),
+		TEST(test_proxy),
+		TEST(test_default_bitmap),
+		TEST(test_become_target),
+		TEST(test_snapshots_have_no_image),
+		TEST(test_kind_names),
 		TEST(test_source_names),
 	};
 

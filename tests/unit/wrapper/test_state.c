@@ -77,12 +77,18 @@ static void check_saved(const char *want)
 static void add(const char *name, const char *image, const char *description, bool readonly,
 	enum export_source source)
 {
-	assert_int_equal(
-		exports_add(&t, name, image, description, readonly, source, NULL, NULL), 0);
+	const struct export_spec spec = {.name = name,
+		.image = image,
+		.description = description,
+		.readonly = readonly,
+		.source = source};
+
+	assert_int_equal(exports_add(&t, &spec, NULL, NULL), 0);
 }
 
 #define STATE(images)  "{\"version\": 2, \"images\": {" images "}}"
 #define TARGET(rest)   "{\"mode\": \"target\", \"image_path\": \"/dev/null\"" rest "}"
+#define PROXY(rest)    "{\"mode\": \"proxy\", \"image_path\": \"/c\"" rest "}"
 #define EMPTY_STATE    "{\n    \"images\": {},\n    \"version\": 2\n}"
 #define ONE_STATE(one) "{\n    \"images\": {\n" one "\n    },\n    \"version\": 2\n}"
 
@@ -173,7 +179,7 @@ static void test_optional_keys(void **state)
 
 /* Each error comes behind a good entry and a foreign one, which must not stay either. */
 #define BAD(entry)                                                                                 \
-	STATE("\"first\": " TARGET("") ", \"second\": {\"mode\": \"proxy\"}, \"bad\": " entry)
+	STATE("\"first\": " TARGET("") ", \"second\": {\"mode\": \"later\"}, \"bad\": " entry)
 
 static const struct {
 	const char *content, *says;
@@ -198,6 +204,21 @@ static const struct {
 	{BAD(TARGET(", \"readonly\": 1")), "image 'bad': \"readonly\" must be true or false"},
 	{BAD(TARGET(", \"description\": 5")), "image 'bad': \"description\" must be a text"},
 	{STATE("\"a\": " TARGET("") ", \"\": " TARGET("")), "an export name must not be empty"},
+	{BAD(TARGET(", \"cow_dir\": 5")), "image 'bad': \"cow_dir\" must be a text"},
+	{BAD("{\"mode\": \"proxy\"}"), "\"image_path\" is missing"},
+	{BAD(PROXY("")), "image 'bad': export 'bad': a proxy needs an origin"},
+	{BAD(PROXY(", \"remote_host\": \"h\"")), "a proxy needs an origin"},
+	{BAD(PROXY(", \"remote_host\": 5")), "\"remote_host\" must be a text"},
+	{BAD(PROXY(", \"origin_uri\": \"ftp://h\"")), "origin 'ftp://h': must be nbd://"},
+	{BAD(PROXY(", \"origin_uri\": \"nbd://h\", \"bitmap_path\": []")),
+		"\"bitmap_path\" must be a text"},
+	{BAD(PROXY(", \"origin_uri\": \"nbd://h\", \"copy\": true")), "\"copy\" must have"},
+	{BAD(PROXY(", \"origin_uri\": \"nbd://h\", \"copy\": {\"state\": \"perhaps\"}")),
+		"\"copy\" must have"},
+	{BAD(PROXY(
+		 ", \"origin_uri\": \"nbd://h\", \"copy\": {\"state\": \"running\", \"rate\": -1}")),
+		"\"copy\" must have"},
+	{BAD(TARGET(", \"migration\": 7")), "\"migration\" must be an object"},
 	{BAD("\"\xff\""), "state:1: "},
 	{STATE("\"a\": " TARGET("") ", \"\xc3\": " TARGET("")), "state:1: "},
 };
@@ -280,31 +301,134 @@ static void test_no_state_file(void **state)
 /* Entries of what this version cannot serve come out as they went in. */
 static void test_foreign_modes(void **state)
 {
-	static const char proxy[] = "        \"p\": {\n"
+	static const char later[] = "        \"p\": {\n"
 				    "            \"cache\": [\n"
 				    "                1,\n"
 				    "                null,\n"
 				    "                {}\n"
 				    "            ],\n"
 				    "            \"image_path\": 7,\n"
-				    "            \"mode\": \"proxy\"\n"
+				    "            \"mode\": \"later\"\n"
 				    "        }";
 	char want[512];
 
 	(void)state;
-	snprintf(want, sizeof(want), ONE_STATE("%s"), proxy);
+	snprintf(want, sizeof(want), ONE_STATE("%s"), later);
 	load_well(want);
 	assert_int_equal(t.count, 0);
 	assert_int_equal(warnings, 1);
-	assert_non_null(strstr(warning, "'p': mode proxy is not built yet; the entry is kept"));
+	assert_non_null(strstr(warning, "'p': mode later is not known; the entry is kept"));
 	check_saved(want);
 	add("q", "/q", NULL, false, EXPORT_FROM_STATE);
-	snprintf(want, sizeof(want), ONE_STATE("%s,\n%s"), proxy,
+	snprintf(want, sizeof(want), ONE_STATE("%s,\n%s"), later,
 		"        \"q\": {\n"
 		"            \"image_path\": \"/q\",\n"
 		"            \"mode\": \"target\"\n"
 		"        }");
 	check_saved(want);
+}
+
+/* Proxies as the original wrote them come out as they went in. */
+static void test_proxy_of_the_original(void **state)
+{
+	static const char content[] = ONE_STATE("        \"p\": {\n"
+						"            \"bitmap_path\": \"/b\",\n"
+						"            \"control_socket_path\": \"/s\",\n"
+						"            \"image_path\": \"/c\",\n"
+						"            \"mode\": \"proxy\",\n"
+						"            \"remote_export_name\": null,\n"
+						"            \"remote_host\": \"h\",\n"
+						"            \"remote_port\": \"8520\"\n"
+						"        }");
+	const struct export_entry *e;
+
+	(void)state;
+	load_well(content);
+	e = exports_by_name(&t, "p");
+	assert_int_equal(e->kind, EXPORT_PROXY);
+	assert_string_equal(e->image, "/c");
+	assert_string_equal(e->bitmap, "/b");
+	assert_string_equal(e->control, "/s");
+	assert_string_equal(e->host, "h");
+	assert_string_equal(e->port, "8520");
+	assert_null(e->exportname);
+	assert_int_equal(warnings, 0);
+	check_saved(content);
+}
+
+static void test_port_as_number(void **state)
+{
+	(void)state;
+	load_well(STATE("\"p\": " PROXY(
+		", \"remote_host\": \"h\", \"remote_port\": 8520, \"remote_export_name\": \"n\"")));
+	assert_string_equal(t.entries[0].port, "8520");
+	assert_string_equal(t.entries[0].exportname, "n");
+	assert_string_equal(t.entries[0].bitmap, "/c.bitmap");
+}
+
+/* A copy and a migration under way. */
+static void test_proxy_by_uri(void **state)
+{
+	static const char content[] = ONE_STATE("        \"p\": {\n"
+						"            \"bitmap_path\": \"/b\",\n"
+						"            \"copy\": {\n"
+						"                \"rate\": 1048576,\n"
+						"                \"state\": \"paused\"\n"
+						"            },\n"
+						"            \"image_path\": \"/c\",\n"
+						"            \"migration\": {\n"
+						"                \"phase\": \"copying\",\n"
+						"                \"what\": [\n"
+						"                    1\n"
+						"                ]\n"
+						"            },\n"
+						"            \"mode\": \"proxy\",\n"
+						"            \"origin_uri\": \"nbd://h:1/n\"\n"
+						"        }");
+
+	(void)state;
+	load_well(content);
+	assert_string_equal(t.entries[0].uri, "nbd://h:1/n");
+	assert_int_equal(t.entries[0].copy, EXPORT_COPY_PAUSED);
+	assert_int_equal(t.entries[0].copy_rate, 1048576);
+	assert_non_null(t.entries[0].migration);
+	check_saved(content);
+}
+
+static void test_switched_proxy(void **state)
+{
+	(void)state;
+	load_well(STATE("\"p\": " PROXY(
+		", \"origin_uri\": \"nbd://h\", \"copy\": {\"state\": \"running\"}")));
+	assert_int_equal(t.entries[0].copy, EXPORT_COPY_RUNNING);
+	exports_become_target(&t.entries[0]);
+	check_saved(ONE_STATE("        \"p\": {\n"
+			      "            \"image_path\": \"/c\",\n"
+			      "            \"mode\": \"target\"\n"
+			      "        }"));
+}
+
+static void test_cow_target(void **state)
+{
+	static const char content[] = ONE_STATE("        \"c\": {\n"
+						"            \"cow_dir\": \"/tmp\",\n"
+						"            \"image_path\": \"/dev/null\",\n"
+						"            \"mode\": \"cow-target\"\n"
+						"        }");
+
+	(void)state;
+	load_well(content);
+	assert_int_equal(t.entries[0].kind, EXPORT_COW);
+	assert_string_equal(t.entries[0].cow_dir, "/tmp");
+	check_saved(content);
+}
+
+/* What is derived from an export is not in the file. */
+static void test_snapshots_are_not_saved(void **state)
+{
+	(void)state;
+	add("a@1", "/a.1", NULL, true, EXPORT_FROM_SNAPSHOT);
+	check_saved(EMPTY_STATE);
 }
 
 static void test_only_own_entries_are_saved(void **state)
@@ -390,6 +514,12 @@ int main(void)
 		TEST(test_too_long),
 		TEST(test_no_state_file),
 		TEST(test_foreign_modes),
+		TEST(test_proxy_of_the_original),
+		TEST(test_port_as_number),
+		TEST(test_proxy_by_uri),
+		TEST(test_switched_proxy),
+		TEST(test_cow_target),
+		TEST(test_snapshots_are_not_saved),
 		TEST(test_only_own_entries_are_saved),
 		TEST(test_hidden_entry_is_kept),
 		TEST(test_missing_image_is_kept),
