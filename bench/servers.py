@@ -6,6 +6,7 @@ A new peer is a function that writes its command line, and a row of KNOWN.
 import dataclasses
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ class Server:
 
     def __init__(self, name, setting):
         self.name, self.setting = name, setting
-        self.command, self.export = KNOWN[name]
+        self.command, self.export, self.prepare = {**KNOWN, **ON_REQUEST}[name]
         self.process = self.pid = None
         self.stem = f"{setting.folder}/{name}"
         self.pid_file = pathlib.Path(self.stem + ".pid")
@@ -71,6 +72,7 @@ class Server:
         seconds = time.monotonic() - began
         if str(self.pid_file) in words:
             self.pid = self.wait_for_pid()
+        self.prepare(self)
         return seconds
 
     def wait_for_entry(self):
@@ -149,6 +151,38 @@ def xnbd(server):
     return [*ours(setting, "xnbd-server", "server"), "--target", *where, setting.image]
 
 
+def cow(server):
+    setting = server.setting
+    where = server.listen("--laddr 127.0.0.1 --lport {}", "--socket {}")
+    return [*ours(setting, "xnbd-server", "server"), "--cow-target", "--cow-shared", "--cow-dir",
+            setting.folder, *where, setting.image]
+
+
+def fill_overlay(server):
+    subprocess.run(["nbdcopy", server.setting.image, server.uri()], check=True)
+
+
+def proxy(server):
+    """With its origin in the background, which is idle once all is cached."""
+    setting, stem = server.setting, server.stem
+    where = server.listen("--laddr 127.0.0.1 --lport {}", "--socket {}")
+    program = ours(setting, "xnbd-server", "server")
+    origin = shlex.join([*program, "--target", "--socket", stem + ".origin", setting.image])
+    words = shlex.join([*program, "--proxy", *where, f"nbd+unix:///?socket={stem}.origin",
+                        stem + ".cache", stem + ".bitmap", stem + ".ctl"])
+    return ["sh", "-c", f"{origin} & while ! test -S {shlex.quote(stem + '.origin')}; do sleep .1; "
+            f"done; exec {words}"]
+
+
+def cache_all(server):
+    subprocess.run([f"{server.setting.build}/bgctl/xnbd-bgctl", "--cache-all",
+                    server.stem + ".ctl"], check=True)
+
+
+def nothing(server):
+    """It is ready as it is."""
+
+
 def wrapper(server):
     setting, stem = server.setting, server.stem
     config = pathlib.Path(stem + ".conf")
@@ -188,14 +222,20 @@ def nbd_server(server):
     return ["nbd-server", "-C", str(config), "-p", str(server.pid_file)]
 
 
-# name: how it is started, export that is measured
+# name: how it is started, export that is measured, what is done before it is
 KNOWN = {
-    "xnbd": (xnbd, ""),
-    "xnbd-wrapper": (wrapper, "disk"),
-    "nbdkit": (nbdkit(), ""),
-    "nbdkit-t1": (nbdkit("-t", "1"), ""),
-    "qemu-nbd": (qemu_nbd, ""),
-    "nbd-server": (nbd_server, "disk"),
+    "xnbd": (xnbd, "", nothing),
+    "xnbd-wrapper": (wrapper, "disk", nothing),
+    "nbdkit": (nbdkit(), "", nothing),
+    "nbdkit-t1": (nbdkit("-t", "1"), "", nothing),
+    "qemu-nbd": (qemu_nbd, "", nothing),
+    "nbd-server": (nbd_server, "disk", nothing),
+}
+# Only when named by --servers.
+ON_REQUEST = {
+    "xnbd-cow": (cow, "", nothing),
+    "xnbd-cow-full": (cow, "", fill_overlay),
+    "xnbd-proxy": (proxy, "", cache_all),
 }
 PEER_PROGRAMS = {"nbdkit": "nbdkit", "nbdkit-t1": "nbdkit", "qemu-nbd": "qemu-nbd",
                  "nbd-server": "nbd-server"}
@@ -209,8 +249,8 @@ def chosen(names):
     """NAMES, or all servers that are installed."""
     there = [n for n in KNOWN if not is_peer(n) or shutil.which(PEER_PROGRAMS[n])]
     for name in names:
-        if name not in there:
-            raise SystemExit(f"{name}: no such server here; there are {', '.join(there)}")
+        if name not in (*there, *ON_REQUEST):
+            raise SystemExit(f"{name}: no such server here; there are {', '.join([*there, *ON_REQUEST])}")
     return names or there
 
 

@@ -52,6 +52,7 @@ struct blockmap {
 	struct bitmap taken; /* pages that a flush is proving now */
 	char *path;
 	int fd;                    /* PATH */
+	const char *anew;          /* see struct blockmap_wish */
 	int live_fd;               /* PATH.live */
 	int data_fd;               /* of the layer, borrowed */
 	json_t *identity;          /* our own copy */
@@ -75,6 +76,7 @@ struct blockmap_wish {
 	 * kernel tells each open file once of a write that was lost. */
 	int data_fd;
 	json_t *identity; /* what the layer belongs to, an object; copied. Compared as a whole */
+	const char *anew; /* and how to begin anew; NULL = "--clear-bitmap" */
 	const char *what; /* for messages: "cache" or "overlay" */
 	bool clear;       /* forget all bits, whatever they belong to (--clear-bitmap) */
 };

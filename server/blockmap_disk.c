@@ -72,6 +72,7 @@ static int allocate(struct blockmap *m, const struct blockmap_wish *wish)
 		ret = bitmap_init(&m->dirty, pages);
 	if (ret == 0)
 		ret = bitmap_init(&m->taken, pages);
+	m->anew = wish->anew ? wish->anew : "--clear-bitmap";
 	m->identity = json_deep_copy(wish->identity);
 	m->path = strdup(wish->path);
 	m->round = malloc((MIN_OF(pages, (uint64_t)BLOCKMAP_ROUND) + 1) * BLOCKMAP_PAGE);
@@ -116,9 +117,9 @@ static int check_length(struct opening *o)
 		return 0;
 	return err_set(o->err, EINVAL,
 		"%.200s has %llu bytes, a bitmap for %llu bytes in blocks of %u has %llu; "
-		"--clear-bitmap to begin anew",
+		"%s to begin anew",
 		o->m->path, (unsigned long long)o->length, (unsigned long long)o->m->size,
-		o->m->block, (unsigned long long)want);
+		o->m->block, (unsigned long long)want, o->m->anew);
 }
 
 static int judge(struct opening *o, json_t *info)

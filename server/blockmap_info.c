@@ -94,8 +94,9 @@ uint64_t blockmap_known_size(const char *path)
 {
 	json_t *info = NULL;
 	json_int_t size = 0;
+	struct stat st;
 
-	if (blockmap_info_read(path, &info, NULL) == 0)
+	if (stat(path, &st) == 0 && st.st_size > 0 && blockmap_info_read(path, &info, NULL) == 0)
 		size = json_integer_value(json_object_get(info, "size"));
 	json_decref(info);
 	return size > 0 ? (uint64_t)size : 0;
@@ -142,8 +143,8 @@ static int check_identity(const struct blockmap *m, json_t *theirs, struct err *
 	str_printable(name, sizeof(name), key, strlen(key));
 	describe(json_object_get(theirs, key), is);
 	describe(json_object_get(m->identity, key), shall);
-	return err_set(err, EINVAL, "%.200s belongs to %s %s, not %s; --clear-bitmap to begin anew",
-		m->path, name, is, shall);
+	return err_set(err, EINVAL, "%.200s belongs to %s %s, not %s; %s to begin anew", m->path,
+		name, is, shall, m->anew);
 }
 
 static int check_size(
@@ -156,9 +157,9 @@ static int check_size(
 		return 0;
 	return err_set(err, EINVAL,
 		"%.200s is of a%s %s of %lld bytes in blocks of %lld, not %llu in blocks of %u; "
-		"--clear-bitmap to begin anew",
+		"%s to begin anew",
 		m->path, strchr("aeiou", wish->what[0]) ? "n" : "", wish->what, (long long)size,
-		(long long)block, (unsigned long long)m->size, m->block);
+		(long long)block, (unsigned long long)m->size, m->block, m->anew);
 }
 
 /* When the file was made, "" if its file system does not say. */
@@ -234,9 +235,9 @@ static int check_data(
 	if (same)
 		return 0;
 	return err_set(err, EINVAL,
-		"%.140s belongs to another %s file (%s; this is %s); --clear-bitmap to begin anew, or, "
+		"%.140s belongs to another %s file (%s; this is %s); %s to begin anew, or, "
 		"if the file was copied on purpose, remove the .info file to take the bits on trust",
-		m->path, wish->what, is, shall);
+		m->path, wish->what, is, shall, m->anew);
 }
 
 int blockmap_info_check(

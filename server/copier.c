@@ -59,13 +59,28 @@ static void set_state(struct copier *c, enum copier_state state)
 	pthread_mutex_lock(&c->lock);
 }
 
-static void sleep_ms(struct copier *c, uint64_t ms)
+static void sleep_until(struct copier *c, uint64_t ns)
 {
-	uint64_t at = clock_ns() + ms * NS_PER_MS;
-	struct timespec until = {(time_t)(at / NS_PER_S), (long)(at % NS_PER_S)};
+	struct timespec until = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
 
 	if (!c->stopping)
 		pthread_cond_timedwait(&c->event, &c->lock, &until);
+}
+
+static void sleep_ms(struct copier *c, uint64_t ms)
+{
+	sleep_until(c, clock_ns() + ms * NS_PER_MS);
+}
+
+/* After a failure all of the time passes, however many other fills end or fail meanwhile. */
+static void back_off(struct copier *c)
+{
+	uint64_t end = clock_ns() + RETRY_MS * NS_PER_MS;
+
+	while (!c->stopping && clock_ns() < end)
+		sleep_until(c, end);
+	c->error = 0;
+	c->pos = 0;
 }
 
 static void measure(struct copier *c)
@@ -108,12 +123,11 @@ static bool held_up(struct copier *c)
 
 	if (c->paused) {
 		set_state(c, COPIER_PAUSED);
-		sleep_ms(c, RETRY_MS);
+		if (c->paused) /* it may have ended while we told of it */
+			sleep_ms(c, RETRY_MS);
 	} else if (c->error) {
 		set_state(c, COPIER_WAITING);
-		sleep_ms(c, RETRY_MS);
-		c->error = 0;
-		c->pos = 0;
+		back_off(c);
 	} else if (c->settings.idle && c->ops->busy && c->ops->busy(c->owner)) {
 		set_state(c, COPIER_WAITING);
 		sleep_ms(c, BUSY_MS);
@@ -184,45 +198,60 @@ static int fill_zeros(struct copier *c, uint64_t from, uint64_t end, uint64_t *r
 	return ret;
 }
 
+/* The block behind the last one that lies in the run from block POS on as a whole. */
+static uint64_t run_end(const struct layer *l, uint64_t pos, const struct extent *run)
+{
+	uint64_t end = pos * l->map.block + run->length;
+
+	return end >= l->map.size ? l->map.blocks : end / l->map.block;
+}
+
 /*
- * Without the lock: begins something at block c->pos. 1 = a fill, and where it ends; 0 = nothing
- * to fetch up to there; -EAGAIN = no fill is free.
+ * Without the lock: begins something at block POS, which is absent. 1 = a fill of at most UNIT
+ * blocks, and where it ends; 0 = nothing to fetch up to there; -EAGAIN = no fill is free.
  */
-static int begin(struct copier *c, uint64_t *ret_next)
+static int begin(struct copier *c, uint64_t pos, uint64_t unit, uint64_t *ret_next)
 {
 	struct layer *l = c->layer;
-	uint64_t block = l->map.block, pos = bitmap_find(&l->map.present, c->pos, false), end;
 	struct extent run;
+	uint64_t end;
 	int ret;
 
-	*ret_next = l->map.blocks;
-	if (pos >= l->map.blocks)
-		return 0;
-	ret = run_below(c, pos * block, &run);
+	ret = run_below(c, pos * l->map.block, &run);
 	if (ret < 0)
 		return ret;
-	end = (pos * block + run.length) / block;
+	end = run_end(l, pos, &run);
 	if ((run.state & NBD_STATE_ZERO) && end > pos)
 		return fill_zeros(c, pos, end, ret_next);
 	*ret_next = end = MAX_OF(end, pos + 1);
-	return layer_fill_ahead(l, pos, end, c->settings.unit ? c->settings.unit : UINT64_MAX,
-		false, told, c, ret_next);
+	return layer_fill_ahead(l, pos, end, unit, false, told, c, ret_next);
+}
+
+/* Bytes of the fill that was begun, or a few more if it had to step over blocks of others. */
+static uint64_t cost(const struct layer *l, uint64_t from, uint64_t next, uint64_t unit)
+{
+	uint64_t longest = MAX_OF(l->layer_ops->fill_bytes / l->map.block, 1UL);
+
+	longest = MIN_OF(longest, unit);
+	return MIN_OF(next - from, longest) * l->map.block;
 }
 
 static void begin_some(struct copier *c)
 {
-	uint64_t next, from = c->pos;
-	int ret;
+	const struct layer *l = c->layer;
+	uint64_t unit = c->settings.unit ? c->settings.unit : UINT64_MAX;
+	uint64_t next = l->map.blocks, from = bitmap_find(&l->map.present, c->pos, false);
+	int ret = 0;
 
 	c->in_flight++; /* told() may come before we are back */
 	pthread_mutex_unlock(&c->lock);
-	ret = begin(c, &next);
+	if (from < l->map.blocks)
+		ret = begin(c, from, unit, &next);
 	pthread_mutex_lock(&c->lock);
-	if (ret == 1) {
-		c->tokens -= (int64_t)((next - from) * c->layer->map.block);
-	} else {
+	if (ret == 1)
+		c->tokens -= (int64_t)cost(l, from, next, unit);
+	else
 		c->in_flight--;
-	}
 	if (ret >= 0)
 		c->pos = next;
 	else if (ret != -EAGAIN)
@@ -296,6 +325,8 @@ static int start_thread(struct copier *c)
 	ret = -pthread_create(&c->thread, NULL, run, c);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	c->started = ret == 0;
+	if (ret < 0)
+		c->state = COPIER_NONE;
 	return ret;
 }
 
@@ -356,6 +387,7 @@ void copier_progress(struct copier *c, struct copier_progress *ret)
 		.seconds_left = -1};
 	if (c->paused && c->state != COPIER_DONE)
 		ret->state = COPIER_PAUSED;
+	ret->code = c->error;
 	if (c->error)
 		snprintf(ret->error, sizeof(ret->error), "%s", strerror(c->error));
 	pthread_mutex_unlock(&c->lock);

@@ -46,6 +46,7 @@ struct copier_progress {
 	uint64_t limit;          /* settings.rate */
 	int64_t seconds_left;    /* -1 = cannot tell */
 	char error[COPIER_TEXT]; /* why it waits; "" */
+	int code;                /* errno of that */
 };
 
 struct copier {

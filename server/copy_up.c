@@ -7,6 +7,8 @@
 #include "util.h"
 
 #include <errno.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 
 enum { CHUNK = 64 * 1024, RUNS = 16 };
 
@@ -56,27 +58,49 @@ static int copy_blocks(struct storage *from, struct storage *to, uint64_t offset
 	return 0;
 }
 
+int copy_up_clone(struct storage *from, struct storage *to, uint64_t offset, uint64_t length)
+{
+	struct file_clone_range range = {
+		.src_offset = offset, .src_length = length, .dest_offset = offset};
+	struct piece in, out;
+
+	from->ops->map(from, false, offset, length, &in, 1);
+	to->ops->map(to, true, offset, length, &out, 1);
+	if (in.kind != PIECE_DATA || in.length != length || out.length != length)
+		return -EOPNOTSUPP;
+	range.src_fd = in.fd;
+	return ioctl(out.fd, FICLONERANGE, &range) < 0 ? -errno : 0;
+}
+
 static int run(struct io *io)
 {
 	struct copy_up *c = container_of(io, struct copy_up, io);
 	struct layer *l = c->fill.layer;
+	uint64_t offset = layer_offset(l, c->fill.claim.first);
+	uint64_t length = layer_length(l, &c->fill.claim);
 
-	return copy_blocks(c->from, l->top, layer_offset(l, c->fill.claim.first),
-		layer_length(l, &c->fill.claim));
+	if (c->clones && *c->clones) {
+		if (copy_up_clone(c->from, l->top, offset, length) == 0)
+			return 0;
+		*c->clones = false;
+	}
+	return copy_blocks(c->from, l->top, offset, length);
 }
 
 static void done(struct io *io)
 {
 	struct copy_up *c = container_of(io, struct copy_up, io);
+	int broken = c->fill.layer->broken; /* what was read may be newer than the layer */
 
-	layer_filled(&c->fill, io->result);
+	layer_filled(&c->fill, io->result == 0 ? -broken : io->result);
 }
 
-void copy_up_start(struct fill *f, struct storage *from, struct io_threads *t)
+void copy_up_start(struct fill *f, struct storage *from, _Atomic bool *clones, struct io_threads *t)
 {
 	struct copy_up *c = container_of(f, struct copy_up, fill);
 
 	c->from = from;
+	c->clones = clones;
 	c->io = (struct io){.op = IO_CALL, .call = run, .done = done};
 	io_threads_queue(t, NULL, &c->io);
 }

@@ -13,10 +13,18 @@ enum { COPY_UP_THREADS = 4 };
 struct copy_up {
 	struct fill fill;
 	struct storage *from;
+	_Atomic bool *clones;
 	struct io io;
 };
 
-/* For a layer_ops.fill(): brings in F, which begins a struct copy_up, in one of the threads T. */
-void copy_up_start(struct fill *f, struct storage *from, struct io_threads *t);
+/*
+ * For a layer_ops.fill(): brings in F, which begins a struct copy_up, in one of the threads T.
+ * CLONES: blocks may be shared instead (FICLONERANGE); set to false when they cannot be. NULL = no.
+ */
+void copy_up_start(
+	struct fill *f, struct storage *from, _Atomic bool *clones, struct io_threads *t);
+
+/* Shares a range of two plain files. 0 or -errno. Blocks. */
+int copy_up_clone(struct storage *from, struct storage *to, uint64_t offset, uint64_t length);
 
 #endif

@@ -8,6 +8,7 @@
 #include "copy_up.h"
 #include "file.h"
 #include "fingerprint.h"
+#include "fsutil.h"
 #include "layer.h"
 #include "nbd.h"
 #include "util.h"
@@ -19,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { OVERLAY_FILLS = 16 };
 
 struct cow {
 	struct storage storage; /* for_client() */
@@ -56,11 +59,13 @@ static void cow_free(struct cow *c)
 
 static void fill(struct layer *l, struct fill *f)
 {
-	copy_up_start(f, l->base, overlay_of(&l->storage)->cow->threads);
+	copy_up_start(f, l->base, NULL, overlay_of(&l->storage)->cow->threads);
 }
 
+/* There may be one such layer for each of many clients. */
 static const struct layer_ops overlay_fills = {
 	.fill = fill,
+	.fills = OVERLAY_FILLS,
 	.fill_size = sizeof(struct copy_up),
 	.fill_bytes = COW_BLOCK_MAX,
 };
@@ -179,36 +184,86 @@ static json_t *identity_of(const struct cow *c, const char *base, struct err *er
 	return all;
 }
 
-/* What is there already and is no overlay must not become one: it may be somebody's image. */
-static int create_named(const char *path, const char *bitmap, uint64_t size, struct err *err)
+/* What is there of a named overlay. */
+struct named {
+	const char *path;
+	char bitmap[PATH_MAX], info[PATH_MAX];
+	uint64_t size; /* of the overlay, bytes; 0 = empty or not there */
+	bool holes;    /* nothing was ever written into it */
+	bool has_map;
+	uint64_t map_size; /* of the bitmap, bytes */
+	bool has_info;
+};
+
+static void look_at_named(struct named *n, const char *path)
 {
-	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(err, errno, "--cow-layer %s", path);
-	if (st.st_size > 0 && access(bitmap, F_OK) < 0)
+	*n = (struct named){.path = path};
+	snprintf(n->bitmap, sizeof(n->bitmap), "%.*s.bitmap", PATH_MAX - 16, path);
+	snprintf(n->info, sizeof(n->info), "%.*s.bitmap.info", PATH_MAX - 16, path);
+	if (lstat(path, &st) == 0) {
+		n->size = (uint64_t)st.st_size;
+		n->holes = st.st_blocks == 0;
+	}
+	if (lstat(n->bitmap, &st) == 0) {
+		n->has_map = true;
+		n->map_size = (uint64_t)st.st_size;
+	}
+	n->has_info = access(n->info, F_OK) == 0;
+}
+
+/*
+ * What is there already and is no overlay must not become one: it may be somebody's image. A bitmap
+ * alone proves nothing, the cache of a proxy has one too. Nor may bits be believed of a file that
+ * is not the one they are of.
+ */
+static int check_named(const struct named *n, uint64_t size, struct err *err)
+{
+	bool begun = n->has_map && n->map_size == 0 && n->holes; /* and not come to its end */
+
+	if (n->size == 0 && n->map_size > 0)
+		return err_set(err, EINVAL,
+			"--cow-layer %s: is empty or missing, but %s is of an overlay; remove that to begin anew",
+			n->path, n->bitmap);
+	if (n->size > 0 && !(n->has_map && n->has_info) && !begun)
 		return err_set(err, EEXIST,
 			"--cow-layer %s: is there, but is no overlay (%s is missing); name a new file",
-			path, bitmap);
-	if (st.st_size == 0 && ftruncate(fd, (off_t)size) < 0)
-		return err_sys(err, errno, "--cow-layer %s", path);
+			n->path, n->has_map ? n->info : n->bitmap);
+	if (n->size > 0 && n->size != size)
+		return err_set(err, EINVAL,
+			"--cow-layer %s: has %llu bytes, but the base has %llu; it is an overlay of another base",
+			n->path, (unsigned long long)n->size, (unsigned long long)size);
+	return 0;
+}
+
+static int create_named(const struct named *n, uint64_t size, struct err *err)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (check_named(n, size, err) < 0)
+		return -err->code;
+	fd = open(n->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || (n->size == 0 && ftruncate(fd, (off_t)size) < 0))
+		return err_sys(err, errno, "--cow-layer %s", n->path);
 	return 0;
 }
 
 static struct storage *open_named(
 	struct cow *c, const char *base, const char *path, struct err *err)
 {
-	struct blockmap_wish wish = {
-		.size = c->storage.facts.size, .block = c->block, .what = "overlay"};
-	char bitmap[PATH_MAX];
+	struct blockmap_wish wish = {.size = c->storage.facts.size,
+		.block = c->block,
+		.what = "overlay",
+		.anew = "remove it and the overlay"};
 	struct overlay *o = NULL;
+	struct named named;
 	int ret = -1;
 
-	snprintf(bitmap, sizeof(bitmap), "%.*s.bitmap", PATH_MAX - 16, path);
-	wish.path = bitmap;
+	look_at_named(&named, path);
+	wish.path = named.bitmap;
 	wish.identity = identity_of(c, base, err);
-	if (wish.identity && create_named(path, bitmap, wish.size, err) == 0)
+	if (wish.identity && create_named(&named, wish.size, err) == 0)
 		o = new_overlay(c, file_open(path, 0, err), err);
 	if (o) {
 		wish.data_fd = file_of(o->layer.top)->flush_fd;
@@ -249,18 +304,20 @@ static const struct storage_ops cow_ops = {
 	.close = cow_close,
 };
 
+/* For good: a server in the background goes to another folder later. */
 static void choose_dir(struct cow *c, const struct cow_config *config)
 {
+	CLEANUP_FREE char *absolute = NULL;
+	const char *dir = config->dir;
 	char copy[PATH_MAX];
 	struct stat st;
 
 	snprintf(copy, sizeof(copy), "%s", config->base);
-	if (config->dir)
-		snprintf(c->dir, sizeof(c->dir), "%s", config->dir);
-	else if (stat(config->base, &st) == 0 && S_ISBLK(st.st_mode))
-		snprintf(c->dir, sizeof(c->dir), "/var/tmp");
-	else
-		snprintf(c->dir, sizeof(c->dir), "%s", dirname(copy));
+	if (!dir)
+		dir = stat(config->base, &st) == 0 && S_ISBLK(st.st_mode) ? "/var/tmp"
+									  : dirname(copy);
+	absolute = realpath(dir, NULL);
+	snprintf(c->dir, sizeof(c->dir), "%s", absolute ? absolute : dir);
 }
 
 /* Several connections of one client would each see another disk. */
@@ -308,6 +365,14 @@ static bool try_overlay(struct cow *c, struct err *err)
 	return st;
 }
 
+/* Its files are opened and replaced by name until the end; see choose_dir(). */
+static struct storage *open_settled(struct cow *c, const struct cow_config *config, struct err *err)
+{
+	CLEANUP_FREE char *absolute = fs_absolute(config->layer);
+
+	return open_named(c, config->base, absolute ? absolute : config->layer, err);
+}
+
 struct storage *cow_open(const struct cow_config *config, struct err *err)
 {
 	struct cow *c = new_cow(config, err);
@@ -316,7 +381,7 @@ struct storage *cow_open(const struct cow_config *config, struct err *err)
 	if (!c)
 		return NULL;
 	if (config->layer)
-		st = open_named(c, config->base, config->layer, err);
+		st = open_settled(c, config, err);
 	else if (config->shared)
 		st = open_overlay(c, err);
 	else if (try_overlay(c, err))

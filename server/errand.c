@@ -3,10 +3,12 @@
 #include "errand.h"
 
 #include "log.h"
+#include "str.h"
 #include "util.h"
 #include "worker.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int run(struct io *io)
 {
@@ -42,10 +44,14 @@ static void free_errand(struct errand *e)
 
 static void refuse(struct errand *e, int result)
 {
+	char line[2 * ERR_TEXT_MAX];
+
 	if (!e->err.text[0])
 		err_sys(&e->err, -result, "%s", e->what);
+	str_printable(
+		line, sizeof(line), e->err.text, strlen(e->err.text)); /* see ctl_send_error() */
 	json_object_set_new(e->answer, "ok", json_false());
-	json_object_set_new(e->answer, "error", json_string(e->err.text));
+	json_object_set_new(e->answer, "error", json_string(line));
 	if (!e->conn)
 		log_error("%s: %s", e->what, e->err.text);
 }
@@ -111,6 +117,11 @@ void errand_forget(struct worker *w, const struct ctl_conn *c)
 
 void errand_free_all(struct worker *w)
 {
-	while (w->errands)
-		free_errand(w->errands);
+	while (w->errands) {
+		struct errand *e = w->errands;
+
+		if (e->undo && e->io.result == 0)
+			e->undo(e);
+		free_errand(e);
+	}
 }

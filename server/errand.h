@@ -22,6 +22,8 @@ struct errand {
 	int (*run)(struct errand *e);
 	/* In the main thread, before the answer goes out; may be NULL. */
 	void (*after)(struct errand *e, int result);
+	/* Instead of after(), if the worker ends first. NULL = nothing to undo. */
+	void (*undo)(struct errand *e);
 	json_t *answer; /* {"ok": true} at the start; without "ok" = {"ok": false, "error": err} is
 			   put in */
 	struct err err;

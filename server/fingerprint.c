@@ -42,6 +42,7 @@ json_t *fingerprint(const char *path, uint64_t size, struct err *err)
 	char changed[48] = "", hex[24];
 	uint64_t hash = 0;
 	struct stat st;
+	json_t *all;
 	int ret = fd < 0 || fstat(fd, &st) < 0 ? -errno : hash_samples(fd, size, &hash);
 
 	if (ret < 0) {
@@ -52,6 +53,9 @@ json_t *fingerprint(const char *path, uint64_t size, struct err *err)
 		snprintf(changed, sizeof(changed), "%lld.%09ld", (long long)st.st_mtim.tv_sec,
 			st.st_mtim.tv_nsec);
 	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)hash);
-	return json_pack(
+	all = json_pack(
 		"{s:I, s:s, s:s}", "size", (json_int_t)size, "changed", changed, "samples", hex);
+	if (!all)
+		err_sys(err, ENOMEM, "%s", path);
+	return all;
 }

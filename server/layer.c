@@ -38,11 +38,12 @@ struct claim layer_blocks(const struct layer *l, uint64_t offset, uint64_t lengt
 static int add_fills(struct layer *l)
 {
 	size_t size = l->layer_ops->fill_size;
-	uint8_t *fills = calloc(LAYER_FILLS_MAX, size);
+	unsigned count = l->layer_ops->fills ? l->layer_ops->fills : LAYER_FILLS_MAX;
+	uint8_t *fills = calloc(count, size);
 
 	l->fills = fills;
-	for (int i = 0; fills && i < LAYER_FILLS_MAX; i++) {
-		struct fill *f = (struct fill *)(void *)(fills + (size_t)i * size);
+	for (unsigned i = 0; fills && i < count; i++) {
+		struct fill *f = (struct fill *)(void *)(fills + i * size);
 
 		f->next = l->free_fills;
 		l->free_fills = f;
@@ -65,10 +66,7 @@ int layer_init(
 /* A filler may be on its way out of layer_filled() still, when nobody waits any more. */
 static void wait_quiet(struct layer *l)
 {
-	pthread_mutex_lock(&l->lock);
-	while (l->filling > 0)
-		pthread_cond_wait(&l->quiet, &l->lock);
-	pthread_mutex_unlock(&l->lock);
+	layer_settle(l);
 	pthread_cond_destroy(&l->quiet);
 	pthread_mutex_destroy(&l->lock);
 }
@@ -206,6 +204,8 @@ void layer_filled(struct fill *f, int result)
 
 	if (result == 0)
 		result = blockmap_set(&l->map, f->claim.first, f->claim.count);
+	if (result < 0 && l->layer_ops->failed)
+		l->layer_ops->failed(l, result);
 	pthread_mutex_lock(&l->lock);
 	layer_end_claim(l, &f->claim, -result);
 	pthread_mutex_unlock(&l->lock);
@@ -232,14 +232,12 @@ static bool next_free_run(const struct layer *l, uint64_t *pos, uint64_t end, st
 		bool present;
 		uint64_t first = *pos,
 			 count = bitmap_run(&l->map.present, first, end - first, &present);
-		uint64_t run_end = first + count;
+		bool free = !present && cut_claimed(l, &first, &count);
 
-		if (present || !cut_claimed(l, &first, &count)) {
-			*pos = run_end;
+		*pos = first + count; /* if not free: behind what is present, or claimed */
+		if (!free)
 			continue;
-		}
 		*ret = (struct claim){.first = first, .count = count};
-		*pos = first + count;
 		return true;
 	}
 	return false;
@@ -281,8 +279,10 @@ int layer_want_locked(struct layer *l, struct request *rq, const struct claim *c
 	bool starved;
 
 	*ret = NULL;
-	if (bitmap_all(&l->map.present, c->first, c->count))
+	if (bitmap_all(&l->map.present, c->first, c->count)) {
+		rq->waiter.error = 0;
 		return 0;
+	}
 	if (rq->waiter.error || l->broken)
 		return take_error(l, rq);
 	*ret = take_fills(l, c->first, c->count, &starved);
@@ -294,8 +294,10 @@ static int want_blocks(struct layer *l, struct request *rq, const struct claim *
 	struct fill *fills;
 	int ret;
 
-	if (bitmap_all(&l->map.present, c->first, c->count))
+	if (bitmap_all(&l->map.present, c->first, c->count)) {
+		rq->waiter.error = 0; /* of a fill that somebody else has made up for */
 		return 0;
+	}
 	pthread_mutex_lock(&l->lock);
 	ret = layer_want_locked(l, rq, c, &fills);
 	pthread_mutex_unlock(&l->lock);
@@ -343,6 +345,14 @@ struct fill *layer_take_ahead(struct layer *l, uint64_t from, uint64_t end)
 		f = take_fill(l, run.first, run.count, false);
 	pthread_mutex_unlock(&l->lock);
 	return f;
+}
+
+void layer_settle(struct layer *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (l->filling > 0)
+		pthread_cond_wait(&l->quiet, &l->lock);
+	pthread_mutex_unlock(&l->lock);
 }
 
 void layer_break(struct layer *l, int error)

@@ -45,6 +45,9 @@ struct fill {
 struct layer_ops {
 	/* Starts to bring in f->claim's blocks; layer_filled() follows, not from in here. */
 	void (*fill)(struct layer *l, struct fill *f);
+	/* A fill has failed (-errno), and those who wait for it are about to be told so. NULL. */
+	void (*failed)(struct layer *l, int error);
+	unsigned fills;      /* at once; 0 = LAYER_FILLS_MAX */
 	size_t fill_size;    /* bytes of the filler's struct */
 	uint64_t fill_bytes; /* longest fill; at least a block */
 };
@@ -101,6 +104,8 @@ void layer_filled(struct fill *f, int result);
 
 /* From now on nothing is filled: what waits fails with ERROR (errno). */
 void layer_break(struct layer *l, int error);
+/* Waits until no fill is under way; of a broken layer none comes after that. */
+void layer_settle(struct layer *l);
 
 /* Bytes of a range of blocks; the last one may be short. */
 uint64_t layer_offset(const struct layer *l, uint64_t block);

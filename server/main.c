@@ -3,6 +3,7 @@
  * xnbd-server: options and start-up order. Options -> log -> background (the last fork) -> storage
  * -> sockets -> threads and rings -> ready -> loop.
  */
+#include "ctl.h"
 #include "fsutil.h"
 #include "listen.h"
 #include "log.h"
@@ -133,6 +134,8 @@ static int open_control(struct worker *w, const struct server_options *o, struct
 /* After the change to / they must still be found, to be removed or opened anew. */
 static void settle_paths(struct server_options *o)
 {
+	fs_settle(&o->cow_dir);
+	fs_settle(&o->cow_layer);
 	fs_settle(&o->control);
 	fs_settle(&o->logpath);
 	for (size_t i = 0; i < o->sockets.count; i++)
@@ -198,6 +201,24 @@ static void announce(const struct server_options *o, const char *image)
 	}
 }
 
+/* The master is connected already; what it asked is not answered any more. */
+static void tell_master(const struct server_options *o, const struct err *err)
+{
+	CLEANUP_FD int fd = o->control_fd == UINT64_MAX
+		? -1
+		: accept4((int)o->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	json_t *msg = json_pack("{s:i, s:b, s:s}", "v", CTL_VERSION, "ok", 0, "error", err->text);
+	CLEANUP_FREE char *text = msg ? json_dumps(msg, JSON_COMPACT) : NULL;
+	char asked[256];
+
+	json_decref(msg);
+	if (fd < 0 || !text)
+		return;
+	while (recv(fd, asked, sizeof(asked), MSG_DONTWAIT) > 0)
+		;
+	dprintf(fd, "%s\n", text);
+}
+
 static int serve(const struct server_options *o, const struct modes_words *words)
 {
 	struct listeners listeners = {0};
@@ -207,6 +228,7 @@ static int serve(const struct server_options *o, const struct modes_words *words
 	proc_raise_nofile();
 	if (set_up(o, words, &listeners, &err) < 0) {
 		listen_remove_files(&listeners);
+		tell_master(o, &err);
 		return fail(&err, EXIT_FAILURE);
 	}
 	announce(o, words->image);
@@ -220,7 +242,7 @@ static int serve(const struct server_options *o, const struct modes_words *words
 int main(int argc, char **argv)
 {
 	static struct server_options o; /* owns the absolute paths */
-	struct modes_words words;
+	static struct modes_words words;
 	struct err err = {0};
 	int rest, ret;
 

@@ -47,8 +47,10 @@ static struct storage *open_proxy(
 void modes_take(const struct server_options *o, int count, char **words, struct modes_words *ret)
 {
 	*ret = (struct modes_words){.image = words[0]};
-	if (o->mode != MODE_PROXY)
+	if (o->mode != MODE_PROXY) {
+		fs_settle(&ret->image);
 		return;
+	}
 	if (count == 5) {
 		ret->host = words[0];
 		ret->port = words[1];

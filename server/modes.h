@@ -14,7 +14,7 @@ struct modes_words {
 	const char *bitmap, *control; /* of a proxy */
 };
 
-/* COUNT was checked by server_options_check(). A proxy's paths are made absolute. */
+/* COUNT was checked by server_options_check(). Paths are made absolute. */
 void modes_take(const struct server_options *o, int count, char **words, struct modes_words *ret);
 
 /* NULL with ERR. May wait for an origin. */

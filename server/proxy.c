@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { FIRST_MS = 15 * 1000, THREADS = 4, BUSY_MS = 200 };
@@ -154,43 +155,72 @@ static const struct copier_ops copies = {
 
 /* Opening. */
 
+/* *SIZE: what it must have, 0 = not known yet. */
 static int find_origin(
-	struct proxy *p, const struct proxy_config *config, uint64_t *ret_size, struct err *err)
+	struct proxy *p, const struct proxy_config *config, uint64_t *size, struct err *err)
 {
 	struct origin_config oc = {.uri = config->uri,
 		.connections = config->connections,
 		.timeout_ms = config->timeout_ms,
 		.wait_ms = config->wait_ms,
-		.size = config->clear ? 0 : blockmap_known_size(config->bitmap)};
+		.size = *size};
 	struct origin_status status;
 	int ret;
 
 	p->origin = origin_new(&oc, err);
 	if (!p->origin)
 		return -err->code;
-	if (oc.size > 0) { /* what is here can be served, wherever the rest is */
-		*ret_size = oc.size;
+	if (oc.size > 0) /* what is here can be served, wherever the rest is */
 		return 0;
-	}
 	ret = origin_wait(p->origin, FIRST_MS, err);
 	if (ret < 0)
 		return ret;
 	origin_status(p->origin, &status);
-	*ret_size = status.size;
+	*size = status.size;
 	return 0;
 }
 
-/* A file is made, or made longer; a longer one is kept. */
-static int open_cache(struct proxy *p, uint64_t size, struct err *err)
+/* The bitmap is locked too, but who names another one would overwrite what we vouch for. */
+static int lock_cache(const struct proxy *p, int fd, struct err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return err_set(err, EBUSY, "cache %s is in use by another process", p->cache);
+	return err_sys(err, errno, "cache %s", p->cache);
+}
+
+/*
+ * A file is made, or made longer; a longer one is kept. One that is shorter than its bitmap knows
+ * (KNOWN) has lost blocks, which would read as zeros.
+ */
+static int make_cache(struct proxy *p, uint64_t size, bool known, struct err *err)
 {
 	CLEANUP_FD int fd = open(p->cache, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct stat st;
+	int ret;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "cache %s", p->cache);
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < size && ftruncate(fd, (off_t)size) < 0)
+	ret = lock_cache(p, fd, err);
+	if (ret < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size >= size)
+		return ret;
+	if (known)
+		return err_set(err, EINVAL,
+			"cache %s has %llu bytes, its bitmap is of %llu; --clear-bitmap to begin anew",
+			p->cache, (unsigned long long)st.st_size, (unsigned long long)size);
+	if (ftruncate(fd, (off_t)size) < 0 || fsync(fd) < 0)
 		return err_sys(
 			err, errno, "cache %s: %llu bytes", p->cache, (unsigned long long)size);
+	return 0;
+}
+
+static int open_cache(struct proxy *p, uint64_t size, bool known, struct err *err)
+{
+	int ret = make_cache(p, size, known, err);
+
+	if (ret < 0)
+		return ret;
 	p->layer.top = file_open(p->cache, 0, err);
 	if (!p->layer.top)
 		return -err->code;
@@ -198,7 +228,7 @@ static int open_cache(struct proxy *p, uint64_t size, struct err *err)
 		return err_set(err, ENOSPC, "cache %s: has %llu bytes, the origin has %llu",
 			p->cache, (unsigned long long)p->layer.top->facts.size,
 			(unsigned long long)size);
-	return 0;
+	return lock_cache(p, file_of(p->layer.top)->fd, err);
 }
 
 static int open_map(
@@ -233,11 +263,11 @@ static void set_facts(struct proxy *p, uint64_t size, bool readonly)
 
 static int open_all(struct proxy *p, const struct proxy_config *config, struct err *err)
 {
-	uint64_t size = 0;
+	uint64_t known = config->clear ? 0 : blockmap_known_size(config->bitmap), size = known;
 	int ret = find_origin(p, config, &size, err);
 
 	if (ret == 0)
-		ret = open_cache(p, size, err);
+		ret = open_cache(p, size, known > 0, err);
 	if (ret == 0)
 		ret = open_map(p, config, size, err);
 	if (ret < 0)

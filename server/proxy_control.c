@@ -60,8 +60,6 @@ static int drop_absent(struct proxy *p)
 {
 	struct layer *l = &p->layer;
 
-	layer_break(l, ESHUTDOWN);
-	origin_interrupt(p->origin);
 	while (l->map.count < l->map.blocks) {
 		struct fill *f = layer_take_ahead(l, 0, l->map.blocks);
 		int ret;
@@ -108,6 +106,9 @@ static int do_switch(struct proxy *p, bool force, uint64_t *ret_absent, struct e
 	if (absent > 0 && !force)
 		return err_set(err, EAGAIN, "%llu of %llu blocks are not here yet",
 			(unsigned long long)absent, (unsigned long long)p->layer.map.blocks);
+	if (absent > 0)
+		layer_break(&p->layer, ESHUTDOWN);
+	origin_interrupt(p->origin); /* nobody needs it now, but the copier may be waiting for it */
 	copier_stop(&p->copier);
 	if (absent > 0)
 		ret = drop_absent(p);

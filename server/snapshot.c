@@ -2,6 +2,7 @@
 /* Files of snapshots, cloning and copying; see snapshot.h. */
 #include "snapshot.h"
 
+#include "clock.h"
 #include "copy_up.h"
 #include "file.h"
 #include "nbd.h"
@@ -10,13 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-enum { NAMES_TRIED = 1000 };
+enum { NAMES_TRIED = 1000, FLUSHES = 4, FLUSH_QUICK_NS = 20 * 1000 * 1000 };
 
 const char *snapshot_state_name(enum snapshot_state state)
 {
@@ -36,11 +38,19 @@ static void fill(struct layer *l, struct fill *f)
 {
 	struct snapshot *s = snapshot_of(&l->storage);
 
-	copy_up_start(f, s->live, s->threads);
+	copy_up_start(f, s->live, &s->clones, s->threads);
+}
+
+/* What cannot be saved now may be overwritten at once, so it is lost for good. */
+static void failed(struct layer *l, int error)
+{
+	if (!l->broken)
+		layer_break(l, -error);
 }
 
 static const struct layer_ops saves = {
 	.fill = fill,
+	.failed = failed,
 	.fill_size = sizeof(struct copy_up),
 	.fill_bytes = SNAPSHOT_FILL,
 };
@@ -77,7 +87,7 @@ static int make_partial(struct snapshot *s)
 	if (snprintf(s->partial, sizeof(s->partial), "%s.partial", s->path) >=
 		(int)sizeof(s->partial))
 		return -ENAMETOOLONG;
-	if (access(s->path, F_OK) == 0)
+	if (faccessat(AT_FDCWD, s->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
 	fd = open(s->partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -122,7 +132,9 @@ static int make_file(
 	snprintf(s->path, sizeof(s->path), "%.*s", PATH_MAX - 1, to);
 	s->id = *id;
 	ret = make_partial(s);
-	return ret < 0 ? err_sys(err, -ret, "snapshot %s", to) : 0;
+	if (ret == -EEXIST && faccessat(AT_FDCWD, to, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, EEXIST, "snapshot %s", s->partial);
+	return ret < 0 ? err_sys(err, -ret, "snapshot %.160s", to) : 0;
 }
 
 static void set_facts(struct snapshot *s)
@@ -150,6 +162,39 @@ static int open_layer(struct snapshot *s, struct err *err)
 	return 0;
 }
 
+/* Extents that a clone of the file would have to copy. */
+static unsigned extents_of(int fd)
+{
+	struct fiemap map = {.fm_length = FIEMAP_MAX_OFFSET};
+
+	return ioctl(fd, FS_IOC_FIEMAP, &map) < 0 ? 0 : map.fm_mapped_extents;
+}
+
+/* With a block that counts as absent still. */
+static void try_clone(struct snapshot *s)
+{
+	uint64_t length = MIN_OF((uint64_t)SNAPSHOT_BLOCK, s->live->facts.size);
+
+	struct piece all;
+
+	s->clones = copy_up_clone(s->live, s->layer.top, 0, length) == 0;
+	s->live->ops->map(s->live, false, 0, s->live->facts.size, &all, 1);
+	s->scattered = s->clones && extents_of(all.fd) > SNAPSHOT_EXTENTS;
+}
+
+/* Cloning writes out what is in memory, while all writes wait: so most of it goes now, and what has
+ * come meanwhile again. */
+static void write_out(struct storage *live)
+{
+	for (int i = 0; i < FLUSHES; i++) {
+		uint64_t began = clock_ns();
+
+		live->ops->flush(live);
+		if (clock_ns() - began < FLUSH_QUICK_NS)
+			return;
+	}
+}
+
 struct snapshot *snapshot_new(
 	struct storage *live, const char *image, const char *to, uint64_t *id, struct err *err)
 {
@@ -162,7 +207,8 @@ struct snapshot *snapshot_new(
 	}
 	s->live = live;
 	if (make_file(s, image, to, id, err) == 0 && open_layer(s, err) == 0) {
-		live->ops->flush(live);
+		write_out(live);
+		try_clone(s);
 		return s;
 	}
 	snapshot_free(s);
@@ -171,7 +217,7 @@ struct snapshot *snapshot_new(
 
 void snapshot_stop(struct snapshot *s)
 {
-	if (s->layer.storage.ops)
+	if (s->layer.storage.ops && s->has_partial)
 		layer_break(&s->layer, ESHUTDOWN);
 	copier_done(&s->copier);
 }
@@ -185,6 +231,7 @@ void snapshot_free(struct snapshot *s)
 	layer_done(&s->layer, false);
 	if (s->has_partial)
 		unlink(s->partial);
+	free(s->name);
 	free(s);
 }
 
@@ -198,16 +245,18 @@ int snapshot_clone(struct snapshot *s)
 	s->live->ops->map(s->live, false, 0, s->live->facts.size, &from, 1);
 	if (from.kind != PIECE_DATA || from.length != s->live->facts.size)
 		return -EOPNOTSUPP;
+	if (!s->clones || s->scattered)
+		return -EOPNOTSUPP;
 	if (ioctl(to, FICLONE, from.fd) < 0)
 		return -errno;
-	s->cloned = true;
+	s->whole = true;
 	blockmap_set(&s->layer.map, 0, s->layer.map.blocks);
 	return 0;
 }
 
 int snapshot_copy(struct snapshot *s, const struct copier_ops *ops)
 {
-	static const struct copier_settings settings;
+	static const struct copier_settings settings = {.unit = SNAPSHOT_UNIT};
 
 	copier_init(&s->copier, &s->layer, ops, s);
 	return copier_start(&s->copier, &settings);
@@ -223,15 +272,51 @@ static int sync_folder(const char *path)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* A clone of a live image that is longer than the export is as long as that. */
-int snapshot_finish(struct snapshot *s)
+/* Some file systems (NFS) know no such rename; there the file has both names for a moment. */
+static int give_name(struct snapshot *s)
 {
-	int fd = layer_own_fd(&s->layer.storage);
+	if (renameat2(AT_FDCWD, s->partial, AT_FDCWD, s->path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	return link(s->partial, s->path) < 0 || unlink(s->partial) < 0 ? -errno : 0;
+}
+
+/* A clone of a live image that is longer than the export is as long as that. */
+static int complete(struct snapshot *s)
+{
+	int fd = layer_own_fd(&s->layer.storage), ret;
 
 	if (ftruncate(fd, (off_t)s->live->facts.size) < 0 || fsync(fd) < 0)
 		return -errno;
-	if (renameat2(AT_FDCWD, s->partial, AT_FDCWD, s->path, RENAME_NOREPLACE) < 0)
-		return -errno;
+	if (s->layer.broken)
+		return -s->layer.broken;
+	ret = give_name(s);
+	if (ret < 0)
+		return ret;
 	s->has_partial = false;
 	return sync_folder(s->path);
+}
+
+/* Clients may have it open still: its blocks go now all the same, and they get errors. */
+static void give_back(struct snapshot *s)
+{
+	if (!s->has_partial)
+		return;
+	unlink(s->partial);
+	s->has_partial = false;
+	layer_settle(&s->layer); /* it would make the file long again, with zeros */
+	if (ftruncate(layer_own_fd(&s->layer.storage), 0) < 0)
+		return; /* they go with the last client */
+}
+
+int snapshot_finish(struct snapshot *s, int result)
+{
+	if (result == 0)
+		result = complete(s);
+	if (result < 0) {
+		layer_break(&s->layer, -result);
+		give_back(s);
+	}
+	return result;
 }

@@ -25,13 +25,29 @@ static int move_all(int fd, bool put, uint8_t *buf, size_t len, uint64_t offset)
 	return 0;
 }
 
-/* As the storage maps it: what cannot be done past the page cache (--direct) is not. */
+static int move_piece(const struct piece *piece, bool put, uint8_t *buf)
+{
+	if (piece->kind == PIECE_DATA)
+		return move_all(piece->fd, put, buf, (size_t)piece->length, piece->offset);
+	if (put || piece->kind == PIECE_ABSENT)
+		return -EIO;
+	memset(buf, 0, (size_t)piece->length);
+	return 0;
+}
+
+/* As the storage maps it: in several pieces if it is a layer itself (a snapshot's live image), and
+ * what cannot be done past the page cache (--direct) is not. */
 static int move_mapped(struct storage *st, bool put, uint8_t *buf, size_t len, uint64_t offset)
 {
-	struct piece piece;
+	int ret = 0;
 
-	st->ops->map(st, put, offset, len, &piece, 1);
-	return move_all(piece.fd, put, buf, len, piece.offset);
+	for (struct piece piece; ret == 0 && len > 0; len -= (size_t)piece.length) {
+		st->ops->map(st, put, offset, len, &piece, 1);
+		ret = move_piece(&piece, put, buf);
+		buf += piece.length;
+		offset += piece.length;
+	}
+	return ret;
 }
 
 int sparse_read(struct storage *from, uint64_t offset, uint8_t *buf, size_t len)

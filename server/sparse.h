@@ -7,7 +7,7 @@
 
 enum { SPARSE_RUN = 32 * 1024 /* shorter runs of zeros are written */ };
 
-/* Reads LEN bytes of a plain storage. 0 or -errno; the end of the file is -EIO. */
+/* Reads LEN bytes. 0 or -errno; what is absent, or behind the end of the file, is -EIO. */
 int sparse_read(struct storage *from, uint64_t offset, uint8_t *buf, size_t len);
 /* Writes them; long runs of zeros are punched out. 0 or -errno. */
 int sparse_write(struct storage *to, uint64_t offset, uint8_t *buf, size_t len);

@@ -64,16 +64,22 @@ static uint32_t find_export(void *ctx, const char *name, size_t len)
 
 static bool export_at(void *ctx, size_t index, struct neg_item *ret)
 {
-	*ret = (struct neg_item){.name = worker_of(ctx)->config.export_name};
-	return index == 0;
+	struct worker *w = worker_of(ctx);
+	const struct snapshot *s = index ? worker_snapshot_at(w, index - 1) : NULL;
+
+	*ret = (struct neg_item){.name = s ? s->name : w->config.export_name};
+	return index == 0 || s;
 }
 
 static bool export_by_id(void *ctx, uint32_t id, struct neg_item *ret)
 {
+	const struct snapshot *s;
+
 	if (id == THE_EXPORT)
 		return export_at(ctx, 0, ret);
-	*ret = (struct neg_item){.name = ""};
-	return worker_find_snapshot(ctx, id);
+	s = worker_find_snapshot(ctx, id);
+	*ret = (struct neg_item){.name = s ? s->name : ""};
+	return s;
 }
 
 static struct snapshot *snapshot_wanted(struct worker *w, uint32_t id)

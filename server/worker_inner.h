@@ -29,6 +29,8 @@ json_t *worker_snapshots(struct worker *w);
 bool worker_is_saving(struct worker *w);
 /* One that clients may ask for: by id, 0 = the newest; NULL = none. */
 struct snapshot *worker_find_snapshot(struct worker *w, uint64_t id);
+/* The one at INDEX among these; NULL = no more. */
+struct snapshot *worker_snapshot_at(struct worker *w, size_t index);
 /* A client of it has gone. */
 void worker_leave_snapshot(struct snapshot *s);
 /* At the end: lanes have ended. */

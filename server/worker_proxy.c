@@ -9,7 +9,8 @@
  *	reconnect host, port [, exportname] | uri
  *	verify [samples]                        compare with the origin
  *
- * Events: "switched", "copy" and "origin" with the new state.
+ * Events: "switched"; "copy" and "origin" with the new state; "reconnected" with what was asked
+ *for.
  */
 #include "clock.h"
 #include "log.h"
@@ -184,6 +185,24 @@ static int run_reconnect(struct errand *e)
 	return proxy_reconnect(proxy_of_worker(e->worker), uri ? uri : built, &e->err);
 }
 
+/* Whoever remembers the origin must know, whoever has changed it. */
+static void reconnected(struct errand *e, int result)
+{
+	static const char *const keys[] = {"uri", "host", "port", "exportname"};
+	json_t *event = json_pack("{s:s}", "event", "reconnected");
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		json_t *value = json_object_get(e->msg, keys[i]);
+
+		if (value)
+			json_object_set(event, keys[i], value);
+	}
+	if (result == 0)
+		worker_tell(e->worker, json_incref(event));
+	json_decref(event);
+	errand_answer(e, result);
+}
+
 static void do_reconnect(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 {
 	bool pair = json_is_string(json_object_get(msg, "host")) &&
@@ -192,7 +211,7 @@ static void do_reconnect(struct worker *w, struct ctl_conn *c, json_t *msg, int 
 	if (!need_proxy(w, c, fd))
 		return;
 	if (pair || json_is_string(json_object_get(msg, "uri")))
-		errand_start(w, c, msg, "reconnect", NULL, run_reconnect, NULL);
+		errand_start(w, c, msg, "reconnect", NULL, run_reconnect, reconnected);
 	else
 		ctl_send_error(c, "reconnect: needs host and port, or uri, as texts");
 }

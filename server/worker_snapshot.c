@@ -16,6 +16,7 @@
 #include "worker_inner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,7 +37,7 @@ static json_t *describe(struct snapshot *s)
 	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:s, s:s, s:i}", "id", (json_int_t)s->id,
 		"path", s->path, "state", snapshot_state_name(s->state), "blocks",
 		(json_int_t)s->layer.map.blocks, "saved", (json_int_t)s->layer.map.count, "method",
-		s->cloned ? "reflink" : "copy", "error", s->error ? strerror(s->error) : "",
+		s->clones ? "reflink" : "copy", "error", s->error ? strerror(s->error) : "",
 		"clients", (int)s->users);
 }
 
@@ -53,6 +54,8 @@ json_t *worker_snapshots(struct worker *w)
 
 bool worker_is_saving(struct worker *w)
 {
+	if (w->making_snapshot)
+		return true;
 	for (struct snapshot *s = w->snapshots; s; s = s->next) {
 		if (s->state == SNAPSHOT_COPYING)
 			return true;
@@ -60,20 +63,33 @@ bool worker_is_saving(struct worker *w)
 	return false;
 }
 
+/* May clients ask for it? */
+static bool is_offered(const struct snapshot *s)
+{
+	return s->name && s->listed && !s->dropped && s->state != SNAPSHOT_FAILED;
+}
+
 struct snapshot *worker_find_snapshot(struct worker *w, uint64_t id)
 {
 	struct snapshot *found = NULL;
 
 	for (struct snapshot *s = w->snapshots; s; s = s->next) {
-		bool usable = s->listed && !s->dropped && s->state != SNAPSHOT_FAILED;
-
-		if (usable && (id ? s->id == id : !found || s->id > found->id))
+		if (is_offered(s) && (id ? s->id == id : !found || s->id > found->id))
 			found = s;
 	}
 	return found;
 }
 
-/* Ending one: when lanes do not save for it any more and nobody reads it. */
+struct snapshot *worker_snapshot_at(struct worker *w, size_t index)
+{
+	struct snapshot *s = w->snapshots;
+
+	while (s && (!is_offered(s) || index-- > 0))
+		s = s->next;
+	return s;
+}
+
+/* Ending one: when lanes do not save for it any more, no thread is at it and nobody reads it. */
 
 static void unlink_snapshot(struct snapshot *s)
 {
@@ -94,7 +110,7 @@ static void free_if_unused(struct snapshot *s)
 {
 	struct worker *w = s->worker;
 
-	if (!s->dropped || s->saving || s->users > 0)
+	if (!s->dropped || s->saving || s->finishing || s->users > 0)
 		return;
 	unlink_snapshot(s);
 	errand_start(w, NULL, NULL, "snapshot-drop", s, run_free, NULL);
@@ -149,10 +165,10 @@ static void copy_over(struct reactor_task *t)
 	stop_saving(s);
 	if (s->state != SNAPSHOT_COPYING)
 		return;
-	s->error = -s->result;
-	s->state = s->error ? SNAPSHOT_FAILED : SNAPSHOT_COMPLETE;
+	s->state = s->result < 0 ? SNAPSHOT_FAILED : SNAPSHOT_COMPLETE;
 	if (!s->listed) /* being dropped */
 		return;
+	s->error = -s->result;
 	if (s->error)
 		log_error("%s: the snapshot is lost: %s; the export goes on", s->path,
 			strerror(s->error));
@@ -165,8 +181,19 @@ static void copied(void *owner, int result)
 {
 	struct snapshot *s = owner;
 
-	s->result = result < 0 ? result : snapshot_finish(s);
+	s->result = snapshot_finish(s, result);
 	reactor_post(&s->worker->reactor, &s->news);
+}
+
+/* In its thread. It would try again for ever after a failure (no room): that is for proxies. */
+static void copy_changed(void *owner)
+{
+	struct snapshot *s = owner;
+	struct copier_progress p;
+
+	copier_progress(&s->copier, &p);
+	if (p.code)
+		layer_break(&s->layer, p.code);
 }
 
 static int below(void *owner, uint64_t offset, uint64_t length, struct extent *out, size_t max)
@@ -176,7 +203,8 @@ static int below(void *owner, uint64_t offset, uint64_t length, struct extent *o
 	return s->live->ops->extents(s->live, offset, length, out, max);
 }
 
-static const struct copier_ops copies = {.below = below, .complete = copied};
+static const struct copier_ops copies = {
+	.below = below, .complete = copied, .changed = copy_changed};
 
 /* The point. */
 
@@ -188,7 +216,7 @@ static void answer(struct snapshot *s, int result)
 	if (result == 0)
 		json_object_update_new(e->answer,
 			json_pack("{s:I, s:s, s:s}", "id", (json_int_t)s->id, "path", s->path,
-				"method", s->cloned ? "reflink" : "copy"));
+				"method", s->clones ? "reflink" : "copy"));
 	errand_answer(e, result);
 }
 
@@ -204,7 +232,7 @@ static int run_finish(struct errand *e)
 {
 	struct snapshot *s = e->subject;
 
-	s->result = snapshot_finish(s);
+	s->result = snapshot_finish(s, 0);
 	return 0;
 }
 
@@ -212,7 +240,9 @@ static void finished(struct errand *e, int result)
 {
 	struct snapshot *s = e->subject;
 
+	s->finishing = false;
 	copy_over(&s->news);
+	free_if_unused(s);
 	errand_answer(e, result);
 }
 
@@ -230,9 +260,10 @@ static void point_fixed(struct round *r)
 	}
 	s->listed = true;
 	log_info("%s: snapshot of %s, by %s", s->path, w->config.image,
-		s->cloned ? "reflink" : "copying");
+		s->clones ? "reflink" : "copying");
 	tell(s, snapshot_state_name(SNAPSHOT_COPYING));
-	if (s->cloned)
+	s->finishing = s->whole;
+	if (s->whole)
 		errand_start(w, NULL, NULL, "snapshot", s, run_finish, finished);
 	else
 		ret = snapshot_copy(s, &copies);
@@ -336,6 +367,11 @@ static void begin_point(struct snapshot *s)
 
 /* Commands. */
 
+static void undo_new(struct errand *e)
+{
+	snapshot_free(e->subject);
+}
+
 static int run_new(struct errand *e)
 {
 	const char *to = json_string_value(json_object_get(e->msg, "to"));
@@ -344,6 +380,7 @@ static int run_new(struct errand *e)
 
 	e->subject = snapshot_new(w->storage, w->config.image, to, &id, &e->err);
 	w->last_snapshot = MAX_OF(w->last_snapshot, id);
+	e->undo = undo_new;
 	return e->subject ? 0 : -e->err.code;
 }
 
@@ -353,11 +390,14 @@ static void made(struct errand *e, int result)
 	struct snapshot *s = e->subject;
 
 	w->making_snapshot = false;
+	e->undo = NULL;
 	if (result < 0) {
 		errand_answer(e, result);
 		return;
 	}
 	s->worker = w;
+	if (asprintf(&s->name, "%s@%llu", w->config.export_name, (unsigned long long)s->id) < 0)
+		s->name = NULL;
 	s->news.fn = copy_over;
 	s->errand = e;
 	s->next = w->snapshots;
