@@ -131,7 +131,7 @@ static bool held_up(struct copier *c)
 	} else if (c->settings.idle && c->ops->busy && c->ops->busy(c->owner)) {
 		set_state(c, COPIER_WAITING);
 		sleep_ms(c, BUSY_MS);
-	} else if (c->in_flight >= COPIER_DEPTH) {
+	} else if (c->in_flight >= c->pace.window) {
 		sleep_ms(c, RETRY_MS);
 	} else if (ms > 0) {
 		sleep_ms(c, ms);
@@ -149,6 +149,7 @@ static void told(struct fill *f, int result)
 
 	pthread_mutex_lock(&c->lock);
 	c->in_flight--;
+	pace_end(&c->pace, clock_ns());
 	if (result < 0)
 		c->error = -result;
 	else
@@ -244,14 +245,17 @@ static void begin_some(struct copier *c)
 	int ret = 0;
 
 	c->in_flight++; /* told() may come before we are back */
+	pace_begin(&c->pace, clock_ns());
 	pthread_mutex_unlock(&c->lock);
 	if (from < l->map.blocks)
 		ret = begin(c, from, unit, &next);
 	pthread_mutex_lock(&c->lock);
-	if (ret == 1)
-		c->tokens -= (int64_t)cost(l, from, next, unit);
-	else
+	if (ret == 1) {
+		c->tokens -= c->settings.rate ? (int64_t)cost(l, from, next, unit) : 0;
+	} else {
 		c->in_flight--;
+		pace_undo(&c->pace);
+	}
 	if (ret >= 0)
 		c->pos = next;
 	else if (ret != -EAGAIN)
@@ -319,6 +323,7 @@ static int start_thread(struct copier *c)
 
 	c->state = COPIER_RUNNING;
 	c->stopping = false;
+	pace_init(&c->pace);
 	c->refilled = c->measured = clock_ns();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -336,6 +341,7 @@ int copier_start(struct copier *c, const struct copier_settings *settings)
 
 	pthread_mutex_lock(&c->lock);
 	c->settings = *settings;
+	c->tokens = 0; /* debts of another rate do not count */
 	c->paused = false;
 	if (!c->started)
 		ret = start_thread(c);

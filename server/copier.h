@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Brings all absent blocks of a layer in, in the background: the rest of a proxy's disk, or of a
- * snapshot. One thread that begins fills, so many at once and so many bytes a second; what reads as
- * zeros below is not fetched. It starts when asked to, and ends when all blocks are present.
+ * snapshot. One thread that begins fills, as many at once as the line bears and so many bytes a
+ * second; what reads as zeros below is not fetched. It starts when asked to, and ends when all
+ * blocks are present.
  */
 #ifndef SERVER_COPIER_H
 #define SERVER_COPIER_H
@@ -10,8 +11,9 @@
 #include <pthread.h>
 
 #include "layer.h"
+#include "pace.h"
 
-enum { COPIER_DEPTH = 32, COPIER_EXTENTS = 256, COPIER_TEXT = 128 };
+enum { COPIER_DEPTH = PACE_MAX, COPIER_EXTENTS = 256, COPIER_TEXT = 128 };
 
 enum copier_state {
 	COPIER_NONE, /* never asked to */
@@ -60,6 +62,7 @@ struct copier {
 	struct copier_settings settings;
 	enum copier_state state;
 	unsigned in_flight;
+	struct pace pace;                  /* how many that may be */
 	int error;                         /* errno of the last fill that failed, 0 = none since */
 	uint64_t pos;                      /* block to go on at */
 	uint64_t moved;                    /* bytes brought in by us */

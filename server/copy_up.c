@@ -79,6 +79,8 @@ static int run(struct io *io)
 	uint64_t offset = layer_offset(l, c->fill.claim.first);
 	uint64_t length = layer_length(l, &c->fill.claim);
 
+	if (l->broken) /* since it was queued */
+		return -l->broken;
 	if (c->clones && *c->clones) {
 		if (copy_up_clone(c->from, l->top, offset, length) == 0)
 			return 0;

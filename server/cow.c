@@ -169,7 +169,10 @@ static struct storage *open_overlay(struct cow *c, struct err *err)
 		overlay_close(&o->layer.storage);
 		return NULL;
 	}
-	return o ? &o->layer.storage : NULL;
+	if (!o)
+		return NULL;
+	o->layer.storage.forgets = true;
+	return &o->layer.storage;
 }
 
 /* Named ones. */

@@ -137,7 +137,7 @@ static void move_piece(struct request *rq, struct io *io, const struct piece *pi
 		.offset = piece->offset,
 		.done = io_done,
 		.owner = rq};
-	if (io->op == IO_WRITE && (rq->nbd.flags & NBD_CMD_FLAG_FUA))
+	if (io->op == IO_WRITE && (rq->nbd.flags & NBD_CMD_FLAG_FUA) && !storage_of(rq)->forgets)
 		io->flags |= IO_DSYNC;
 	if (!engine_submit(&rq->conn->lane->engine, io)) {
 		rq->running++;

@@ -12,6 +12,7 @@
  */
 #include "exec.h"
 #include "layer_inner.h"
+#include "log.h"
 #include "util.h"
 
 #include <errno.h>
@@ -73,10 +74,13 @@ static void wait_quiet(struct layer *l)
 
 void layer_done(struct layer *l, bool clean)
 {
-	if (l->waiting_last)
+	int ret;
+
+	if (l->fills) /* it never changes */
 		wait_quiet(l);
-	if (clean)
-		blockmap_close(&l->map);
+	if (clean && (ret = blockmap_close(&l->map)) < 0)
+		log_error("%s: not closed in order: %s; what was flushed is safe", l->map.path,
+			strerror(-ret));
 	blockmap_done(&l->map);
 	if (l->top)
 		l->top->ops->close(l->top);
@@ -232,10 +236,10 @@ static bool next_free_run(const struct layer *l, uint64_t *pos, uint64_t end, st
 		bool present;
 		uint64_t first = *pos,
 			 count = bitmap_run(&l->map.present, first, end - first, &present);
-		bool free = !present && cut_claimed(l, &first, &count);
+		bool is_free = !present && cut_claimed(l, &first, &count);
 
 		*pos = first + count; /* if not free: behind what is present, or claimed */
-		if (!free)
+		if (!is_free)
 			continue;
 		*ret = (struct claim){.first = first, .count = count};
 		return true;

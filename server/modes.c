@@ -16,6 +16,8 @@ static struct storage *open_target(
 
 static struct storage *open_cow(const struct server_options *o, const char *base, struct err *err)
 {
+	/* Without writes there is nothing to keep apart. */
+	bool plain = o->readonly && !o->cow_layer;
 	const struct cow_config config = {.base = base,
 		.dir = o->cow_dir,
 		.layer = o->cow_layer,
@@ -23,7 +25,7 @@ static struct storage *open_cow(const struct server_options *o, const char *base
 		.shared = o->cow_shared,
 		.readonly = o->readonly};
 
-	return cow_open(&config, err);
+	return plain ? open_target(o, base, err) : cow_open(&config, err);
 }
 
 static struct storage *open_proxy(

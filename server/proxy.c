@@ -93,6 +93,7 @@ static void proxy_close(struct storage *st)
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->origin_lock);
 	pthread_mutex_destroy(&p->control);
+	pthread_cond_destroy(&p->origin_unused);
 	free(p);
 }
 
@@ -228,7 +229,8 @@ static int open_cache(struct proxy *p, uint64_t size, bool known, struct err *er
 		return err_set(err, ENOSPC, "cache %s: has %llu bytes, the origin has %llu",
 			p->cache, (unsigned long long)p->layer.top->facts.size,
 			(unsigned long long)size);
-	return lock_cache(p, file_of(p->layer.top)->fd, err);
+	/* Not the one a ring uses: that is closed some time after we have been killed. */
+	return lock_cache(p, file_of(p->layer.top)->flush_fd, err);
 }
 
 static int open_map(
@@ -287,6 +289,7 @@ struct storage *proxy_open(const struct proxy_config *config, struct err *err)
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->origin_lock, NULL);
+	pthread_cond_init(&p->origin_unused, NULL);
 	pthread_mutex_init(&p->control, NULL);
 	snprintf(p->cache, sizeof(p->cache), "%s", config->cache);
 	snprintf(p->bitmap, sizeof(p->bitmap), "%s", config->bitmap);

@@ -77,19 +77,30 @@ static int drop_absent(struct proxy *p)
 	return 0;
 }
 
+/* Nothing is absent, so no fetch asks it any more; who compares or reconnects is told to stop. */
+static void end_origin(struct proxy *p)
+{
+	struct origin *old;
+
+	pthread_mutex_lock(&p->origin_lock);
+	old = p->origin;
+	p->origin = NULL;
+	origin_interrupt(old);
+	while (p->origin_users > 0)
+		pthread_cond_wait(&p->origin_unused, &p->origin_lock);
+	pthread_mutex_unlock(&p->origin_lock);
+	origin_free(old);
+}
+
 static int become_target(struct proxy *p, struct err *err)
 {
-	struct origin *old = p->origin;
 	int ret = blockmap_flush(&p->layer.map);
 
 	if (ret < 0)
 		return err_sys(err, -ret, "%s: not durable, still a proxy", p->cache);
 	p->switched = true;
 	p->layer.storage.mode = "target";
-	pthread_mutex_lock(&p->origin_lock);
-	p->origin = NULL;
-	pthread_mutex_unlock(&p->origin_lock);
-	origin_free(old); /* nothing is absent, so nobody asks it any more */
+	end_origin(p);
 	if (p->changed)
 		p->changed(p->owner, "switched");
 	return 0;
@@ -130,6 +141,28 @@ static int do_reconnect(struct proxy *p, const char *uri, struct err *err)
 	identity = json_pack("{s:s, s:s}", "kind", "cache", "origin", uri);
 	ret = blockmap_rename(&p->layer.map, identity, err);
 	json_decref(identity);
+	return ret;
+}
+
+/* One at a time; a verify beside them may wait for an origin that hangs. */
+
+int proxy_switch(struct proxy *p, bool force, uint64_t *ret_absent, struct err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&p->control);
+	ret = do_switch(p, force, ret_absent, err);
+	pthread_mutex_unlock(&p->control);
+	return ret;
+}
+
+int proxy_reconnect(struct proxy *p, const char *uri, struct err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&p->control);
+	ret = do_reconnect(p, uri, err);
+	pthread_mutex_unlock(&p->control);
 	return ret;
 }
 
@@ -175,7 +208,7 @@ static void note_different(struct proxy_verdict *v, uint64_t offset)
 		v->first_different = offset;
 }
 
-static int do_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
+int proxy_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
 {
 	uint64_t blocks = p->layer.map.blocks;
 
@@ -201,36 +234,4 @@ static int do_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *re
 			note_different(ret, layer_offset(&p->layer, block));
 	}
 	return 0;
-}
-
-/* One at a time. */
-
-int proxy_switch(struct proxy *p, bool force, uint64_t *ret_absent, struct err *err)
-{
-	int ret;
-
-	pthread_mutex_lock(&p->control);
-	ret = do_switch(p, force, ret_absent, err);
-	pthread_mutex_unlock(&p->control);
-	return ret;
-}
-
-int proxy_reconnect(struct proxy *p, const char *uri, struct err *err)
-{
-	int ret;
-
-	pthread_mutex_lock(&p->control);
-	ret = do_reconnect(p, uri, err);
-	pthread_mutex_unlock(&p->control);
-	return ret;
-}
-
-int proxy_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
-{
-	int r;
-
-	pthread_mutex_lock(&p->control);
-	r = do_verify(p, samples, ret, err);
-	pthread_mutex_unlock(&p->control);
-	return r;
 }

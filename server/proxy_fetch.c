@@ -111,18 +111,41 @@ static void answered(struct origin_job *job)
 	pthread_mutex_unlock(&q->lock);
 }
 
+struct origin *proxy_hold_origin(struct proxy *p)
+{
+	struct origin *o;
+
+	pthread_mutex_lock(&p->origin_lock);
+	o = p->origin;
+	p->origin_users += o != NULL;
+	pthread_mutex_unlock(&p->origin_lock);
+	return o;
+}
+
+void proxy_put_origin(struct proxy *p)
+{
+	pthread_mutex_lock(&p->origin_lock);
+	if (--p->origin_users == 0)
+		pthread_cond_broadcast(&p->origin_unused);
+	pthread_mutex_unlock(&p->origin_lock);
+}
+
 int proxy_ask(struct proxy *p, struct origin_job *job)
 {
 	struct question q = {.job = *job,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.answered = PTHREAD_COND_INITIALIZER};
+	struct origin *o = proxy_hold_origin(p);
 
+	if (!o)
+		return -ESHUTDOWN;
 	q.job.done = answered;
-	origin_submit(p->origin, &q.job);
+	origin_submit(o, &q.job);
 	pthread_mutex_lock(&q.lock);
 	while (!q.done)
 		pthread_cond_wait(&q.answered, &q.lock);
 	pthread_mutex_unlock(&q.lock);
+	proxy_put_origin(p);
 	*job = q.job;
 	return job->result;
 }

@@ -14,9 +14,11 @@
 struct proxy {
 	struct layer layer;
 	struct origin *origin;       /* NULL once it is a target */
-	pthread_mutex_t origin_lock; /* guards the pointer against the switch, for slow calls */
-	pthread_mutex_t control;     /* one switch, reconnect or verify at a time */
-	struct io_threads *threads;  /* what was fetched is written there */
+	pthread_mutex_t origin_lock; /* guards the pointer and its users against the switch */
+	unsigned origin_users;       /* threads in slow calls of it */
+	pthread_cond_t origin_unused;
+	pthread_mutex_t control;    /* one switch or reconnect at a time */
+	struct io_threads *threads; /* what was fetched is written there */
 	struct copier copier;
 	_Atomic uint64_t used; /* ms, last request of a client */
 	_Atomic bool switched;
@@ -37,7 +39,10 @@ static inline struct proxy *proxy_of_layer(struct layer *l)
 extern const struct layer_ops proxy_fills;
 /* For the copier: what is a hole at the origin. */
 int proxy_below(void *owner, uint64_t offset, uint64_t length, struct extent *out, size_t max);
-/* One job, waited for. Its `done` is overwritten. 0 or -errno. */
+/* The origin for a slow call, which it survives; NULL: it is a target. */
+struct origin *proxy_hold_origin(struct proxy *p);
+void proxy_put_origin(struct proxy *p);
+/* One job, waited for. Its `done` is overwritten. 0 or -errno, -ESHUTDOWN: it is a target. */
 int proxy_ask(struct proxy *p, struct origin_job *job);
 
 #endif

@@ -58,7 +58,9 @@ static const struct layer_ops saves = {
 /* Of a broken one nothing is true any more: what was not saved was overwritten. */
 static int prepare(struct storage *st, struct request *rq)
 {
-	return snapshot_of(st)->layer.broken ? -EIO : layer_prepare(st, rq);
+	int ret = snapshot_of(st)->layer.broken ? -EIO : layer_prepare(st, rq);
+
+	return ret < 0 ? -EIO : ret; /* whatever made the copy fail */
 }
 
 static int flush(struct storage *st)
@@ -206,13 +208,16 @@ struct snapshot *snapshot_new(
 		return NULL;
 	}
 	s->live = live;
-	if (make_file(s, image, to, id, err) == 0 && open_layer(s, err) == 0) {
-		write_out(live);
-		try_clone(s);
+	if (make_file(s, image, to, id, err) == 0 && open_layer(s, err) == 0)
 		return s;
-	}
 	snapshot_free(s);
 	return NULL;
+}
+
+void snapshot_settle(struct snapshot *s)
+{
+	write_out(s->live);
+	try_clone(s);
 }
 
 void snapshot_stop(struct snapshot *s)

@@ -53,7 +53,7 @@ struct snapshot {
 	_Atomic int result;  /* of the copy, when it is over */
 	bool listed, saving; /* known to clients; lanes save for it */
 	bool leaving;        /* they are being told to do so no more */
-	bool finishing;      /* a thread makes the clone durable */
+	bool busy;           /* a thread is at it, besides the copier's */
 	bool too_late, dropped;
 	unsigned users; /* clients */
 	struct snapshot *next;
@@ -61,11 +61,13 @@ struct snapshot {
 
 /*
  * Makes FILE.partial, as long as LIVE. TO: its name, NULL = IMAGE.snapshot.ID with the first id
- * from *ID on that is free; *ID is what it became. Also writes out what LIVE has in memory, so that
- * the point can be fixed quickly. Blocks. NULL with ERR.
+ * from *ID on that is free; *ID is what it became. Blocks. NULL with ERR.
  */
 struct snapshot *snapshot_new(
 	struct storage *live, const char *image, const char *to, uint64_t *id, struct err *err);
+/* Writes out what LIVE has in memory, so that the point can be fixed quickly, and finds out how.
+ * Blocks, and hangs if the disk does. */
+void snapshot_settle(struct snapshot *s);
 /* Nobody uses it any more. An incomplete file is removed. Blocks. */
 void snapshot_free(struct snapshot *s);
 

@@ -99,6 +99,7 @@ struct storage {
 	struct export_facts facts;
 	bool in_place; /* a read that map() answers with one piece of DATA needs no prepare(): it
 			* can go by splice(2) or through a window */
+	bool forgets;  /* nothing of it survives us: writes need not be durable */
 	_Atomic unsigned generation; /* changes after each discard and zero of its own file */
 	_Atomic unsigned discarding; /* such calls under way */
 };

@@ -8,7 +8,8 @@
  * The point: gates of all lanes close; when nothing that modifies is under way any more, the image
  * is cloned, or, if that cannot be done, lanes are told to save blocks before they overwrite them;
  * gates open. Requests that do not finish in POINT_MS (a disk that hangs) make it fail instead of
- * holding up everybody. All in the main thread but for what is marked.
+ * holding up everybody. Before that the disk has SETTLE_MS to take what is in memory, and nobody is
+ * held up. All in the main thread but for what is marked.
  */
 #include "log.h"
 #include "snapshot.h"
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POINT_MS = 3000 };
+enum { SETTLE_MS = 30 * 1000, POINT_MS = 3000 };
 
 /* Knowing them. */
 
@@ -110,7 +111,7 @@ static void free_if_unused(struct snapshot *s)
 {
 	struct worker *w = s->worker;
 
-	if (!s->dropped || s->saving || s->finishing || s->users > 0)
+	if (!s->dropped || s->saving || s->busy || s->users > 0)
 		return;
 	unlink_snapshot(s);
 	errand_start(w, NULL, NULL, "snapshot-drop", s, run_free, NULL);
@@ -240,7 +241,7 @@ static void finished(struct errand *e, int result)
 {
 	struct snapshot *s = e->subject;
 
-	s->finishing = false;
+	s->busy = false;
 	copy_over(&s->news);
 	free_if_unused(s);
 	errand_answer(e, result);
@@ -262,7 +263,7 @@ static void point_fixed(struct round *r)
 	log_info("%s: snapshot of %s, by %s", s->path, w->config.image,
 		s->clones ? "reflink" : "copying");
 	tell(s, snapshot_state_name(SNAPSHOT_COPYING));
-	s->finishing = s->whole;
+	s->busy = s->whole;
 	if (s->whole)
 		errand_start(w, NULL, NULL, "snapshot", s, run_finish, finished);
 	else
@@ -365,6 +366,46 @@ static void begin_point(struct snapshot *s)
 	round_start(&s->round, &w->reactor, w->lanes, w->lanes_ready, close_step, all_quiet);
 }
 
+/* Before it. A thread that hangs keeps the snapshot, so there is never more than one of these. */
+
+static int run_settle(struct errand *e)
+{
+	snapshot_settle(e->subject);
+	return 0;
+}
+
+static void settled(struct errand *e, int result)
+{
+	struct snapshot *s = e->subject;
+
+	s->busy = false;
+	if (s->too_late) {
+		s->worker->pointing = NULL;
+		free_if_unused(s);
+	} else {
+		begin_point(s);
+	}
+	errand_answer(e, result);
+}
+
+static void never_settled(struct reactor_timer *t)
+{
+	struct snapshot *s = container_of(t, struct snapshot, deadline);
+
+	s->too_late = true;
+	give_up(s, ETIMEDOUT, "the disk takes too long to write what is in memory");
+}
+
+static void settle(struct snapshot *s)
+{
+	struct worker *w = s->worker;
+
+	s->busy = true;
+	s->deadline.fn = never_settled;
+	reactor_timer_set(&w->reactor, &s->deadline, SETTLE_MS);
+	errand_start(w, NULL, NULL, "snapshot", s, run_settle, settled);
+}
+
 /* Commands. */
 
 static void undo_new(struct errand *e)
@@ -403,7 +444,7 @@ static void made(struct errand *e, int result)
 	s->next = w->snapshots;
 	w->snapshots = s;
 	w->pointing = s;
-	begin_point(s);
+	settle(s);
 }
 
 static const char *cannot_begin(const struct worker *w)
@@ -498,10 +539,11 @@ void worker_end_snapshots(struct worker *w)
 {
 	while (w->snapshots) {
 		struct snapshot *s = w->snapshots;
+		bool partial = s->has_partial;
 
 		w->snapshots = s->next;
 		snapshot_stop(s);
-		if (s->has_partial)
+		if (partial && (s->has_partial || s->result < 0))
 			log_warn("%s: the snapshot was not complete, and is dropped", s->path);
 		snapshot_free(s);
 	}
