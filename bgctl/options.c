@@ -6,6 +6,7 @@
  */
 #include "options.h"
 
+#include "export.h"
 #include "str.h"
 #include "util.h"
 
@@ -146,9 +147,8 @@ static int take_origin(struct bgctl_options *o, int count, char **operands, stru
 		return 0;
 	}
 	o->uri = operands[1];
-	if (!strstr(o->uri, "://"))
-		return err_set(err, EINVAL, "--reconnect: '%s' is no URI, and a HOST wants a PORT",
-			o->uri);
+	if (export_check_uri(o->uri, err) < 0)
+		return -EINVAL;
 	if (o->exportname)
 		return err_set(err, EINVAL,
 			"--exportname goes with HOST PORT; a URI names the export itself");

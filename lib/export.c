@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { PREFERRED = 4096, PREFERRED_MAX = 4 * 1024 * 1024 };
+enum { PREFERRED = 4096, PREFERRED_MAX = 4 * 1024 * 1024, URI_MAX = 4096 };
 
 int export_check_name(const char *name, size_t len, struct err *err)
 {
@@ -28,6 +28,22 @@ int export_check_name(const char *name, size_t len, struct err *err)
 		return err_set(err, EINVAL, "export name '%.*s' is not valid UTF-8",
 			(int)MIN_OF(len, (size_t)100), name);
 	return 0;
+}
+
+int export_check_uri(const char *uri, struct err *err)
+{
+	static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
+
+	if (strlen(uri) >= URI_MAX)
+		return err_set(err, EINVAL, "origin '%.100s...': must be less than %d bytes", uri,
+			URI_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
+			return 0;
+	}
+	return err_set(err, EINVAL,
+		"origin '%s': must be nbd://, nbds:// or nbd+unix:// (a host's name needs a port)",
+		uri);
 }
 
 /* O_NONBLOCK: a fifo must not hang us before we can refuse it. O_NOATIME needs ownership. */

@@ -26,6 +26,10 @@ enum { EXPORT_PAYLOAD_MAX = 64 * 1024 * 1024 };
  * not. */
 int export_check_name(const char *name, size_t len, struct err *err);
 
+/* 0, or -EINVAL and why: an origin is nbd://, nbds://, nbd+unix:// or nbds+unix://, of less than
+ * 4096 bytes. What follows the scheme is looked at when it is connected to. */
+int export_check_uri(const char *uri, struct err *err);
+
 /*
  * Opens the image or device PATH (read-only if *READONLY, or when the device says it is) and finds
  * its facts; *readonly tells how it was opened. Returns the fd, or -errno and one line that names

@@ -257,7 +257,7 @@ int main(int argc, char **argv)
 			printf("xnbd-server %s\n", XNBD_VERSION);
 		return EXIT_SUCCESS;
 	}
-	ret = server_options_check(&o, argc - rest, &err);
+	ret = server_options_check(&o, argc - rest, argv + rest, &err);
 	if (ret < 0)
 		return fail(&err, EXIT_USAGE);
 	settle_paths(&o);

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { ORIGIN_TIMEOUT_S = 15, ORIGIN_WAIT_S = 300, ORIGIN_CONNECTIONS = 4 };
+
 #define FIELD(name) offsetof(struct server_options, name)
 
 static const struct opt rows[] = {
@@ -98,9 +100,9 @@ void server_options_default(struct server_options *o)
 	o->export_name = "";
 	o->engine = "auto";
 	o->busy_poll = SPIN_DEFAULT_US;
-	o->origin_timeout = 15;
-	o->origin_wait = 300;
-	o->origin_connections = 4;
+	o->origin_timeout = ORIGIN_TIMEOUT_S;
+	o->origin_wait = ORIGIN_WAIT_S;
+	o->origin_connections = ORIGIN_CONNECTIONS;
 }
 
 static int check_client_source(const struct server_options *o, struct err *err)
@@ -122,7 +124,20 @@ static int check_client_source(const struct server_options *o, struct err *err)
 	return 0;
 }
 
-static int check_operands(const struct server_options *o, int operands, struct err *err)
+static int check_origin(const struct server_options *o, int operands, char **words, struct err *err)
+{
+	char uri[ORIGIN_URI_MAX];
+
+	if (operands == 5)
+		return origin_uri(words[0], words[1], o->target_exportname, uri, err);
+	if (o->target_exportname)
+		return err_set(err, EINVAL,
+			"--target-exportname: with a URI the name is part of it (nbd://HOST:PORT/NAME)");
+	return export_check_uri(words[0], err);
+}
+
+static int check_operands(
+	const struct server_options *o, int operands, char **words, struct err *err)
 {
 	if (o->mode == MODE_PROXY && operands != 4 && operands != 5)
 		return err_set(err, EINVAL,
@@ -131,18 +146,20 @@ static int check_operands(const struct server_options *o, int operands, struct e
 	if (o->mode != MODE_PROXY && operands != 1)
 		return err_set(err, EINVAL, "--%s needs one image or device, %d given",
 			o->mode == MODE_COW ? "cow-target" : "target", operands);
-	if (o->mode == MODE_PROXY && operands == 4 && o->target_exportname)
-		return err_set(err, EINVAL,
-			"--target-exportname: with a URI the name is part of it (nbd://HOST:PORT/NAME)");
 	if (o->mode == MODE_PROXY && o->control)
 		return err_set(err, EINVAL, "--control: a proxy's control socket is its last word");
-	return 0;
+	return o->mode == MODE_PROXY ? check_origin(o, operands, words, err) : 0;
 }
 
 static int check_proxy(const struct server_options *o, struct err *err)
 {
 	if (o->mode != MODE_PROXY && (o->target_exportname || o->clear_bitmap))
 		return err_set(err, EINVAL, "--target-exportname and --clear-bitmap need --proxy");
+	if (o->mode != MODE_PROXY &&
+		(o->origin_timeout != ORIGIN_TIMEOUT_S || o->origin_wait != ORIGIN_WAIT_S ||
+			o->origin_connections != ORIGIN_CONNECTIONS))
+		return err_set(err, EINVAL,
+			"--origin-timeout, --origin-wait and --origin-connections need --proxy");
 	if (o->mode == MODE_PROXY && o->direct)
 		return err_set(err, EINVAL, "--direct excludes --proxy");
 	return 0;
@@ -164,7 +181,8 @@ static int check_cow(const struct server_options *o, struct err *err)
 	return 0;
 }
 
-int server_options_check(const struct server_options *o, int operands, struct err *err)
+int server_options_check(
+	const struct server_options *o, int operands, char **words, struct err *err)
 {
 	int ret = check_client_source(o, err);
 
@@ -173,7 +191,7 @@ int server_options_check(const struct server_options *o, int operands, struct er
 	if (o->mode == MODE_NONE)
 		return err_set(err, EINVAL,
 			"no mode given; use --target, --cow-target or --proxy (see --help)");
-	ret = check_operands(o, operands, err);
+	ret = check_operands(o, operands, words, err);
 	if (ret < 0)
 		return ret;
 	ret = check_cow(o, err);

@@ -39,6 +39,7 @@ extern const struct opt_set server_option_set;
 
 void server_options_default(struct server_options *o);
 /* What the table cannot say: combinations. 0 or -EINVAL with a line. */
-int server_options_check(const struct server_options *o, int operands, struct err *err);
+int server_options_check(
+	const struct server_options *o, int operands, char **words, struct err *err);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "ctl_request.h"
 
+#include "export.h"
 #include "fsutil.h"
 #include "str.h"
 #include "util.h"
@@ -109,11 +110,8 @@ static int check_origin(const struct ctl_options *o, char **args, int count, str
 
 	if (o->action != CTL_ADD_PROXY && o->action != CTL_RECONNECT)
 		return 0;
-	if (by_uri && !strstr(args[1], "://"))
-		return err_set(err, EINVAL,
-			"'%s': a host needs a port behind it, and a URI begins "
-			"with nbd://, nbds:// or nbd+unix://",
-			args[1]);
+	if (by_uri && export_check_uri(args[1], err) < 0)
+		return -EINVAL;
 	if (o->exportname && (by_uri || count == 4))
 		return err_set(err, EINVAL,
 			"--target-exportname goes with a host and a port; the name is given already");

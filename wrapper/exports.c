@@ -65,28 +65,13 @@ static bool copy_texts(struct export_entry *e, const struct export_spec *spec)
 
 /* Origins. */
 
-static bool is_uri(const char *text)
-{
-	static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
-
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-		if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
-			return true;
-	}
-	return false;
-}
-
 int exports_check_origin(const struct export_spec *s, struct err *err)
 {
 	if (s->uri && (s->host || s->port || s->exportname))
 		return err_set(err, EINVAL,
 			"an origin is a URI, or a host and a port, not both; the URI has the name");
-	if (s->uri && (!is_uri(s->uri) || strlen(s->uri) >= ORIGIN_MAX))
-		return err_set(err, EINVAL,
-			"origin '%.100s': must be nbd://, nbds:// or nbd+unix:// and less than 4096 bytes",
-			s->uri);
 	if (s->uri)
-		return 0;
+		return export_check_uri(s->uri, err);
 	if (!s->host || !*s->host || !s->port || !*s->port)
 		return err_set(err, EINVAL, "a proxy needs an origin: a URI, or a host and a port");
 	if (strlen(s->host) >= ORIGIN_MAX || strlen(s->port) >= ORIGIN_MAX)

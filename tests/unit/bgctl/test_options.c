@@ -114,7 +114,7 @@ static void test_refused(void **state)
 		{"--pause", "--pause takes CONTROL"},
 		{"-r ctl", "--reconnect takes CONTROL HOST PORT or CONTROL URI"},
 		{"-r ctl a b c", "arguments given: 4"},
-		{"-r ctl host", "'host' is no URI"},
+		{"-r ctl host", "origin 'host': must be nbd:"},
 		{"-r ctl nbd://h --exportname x", "--exportname goes with HOST PORT"},
 		{"--drop-snapshot ctl", "takes CONTROL ID"},
 		{"--drop-snapshot 5 ctl", "CONTROL comes first"},

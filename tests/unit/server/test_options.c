@@ -25,7 +25,7 @@ static int parse(const char *line, struct server_options *o, struct err *err)
 	server_options_default(o);
 	*err = (struct err){0};
 	ret = opt_parse(&server_option_set, argc, argv, o, &rest, err);
-	return ret < 0 ? ret : server_options_check(o, argc - rest, err);
+	return ret < 0 ? ret : server_options_check(o, argc - rest, argv + rest, err);
 }
 
 static const char *const accepted[] = {
