@@ -41,12 +41,18 @@ static void fetch_ahead(struct proxy *p, uint64_t offset, uint64_t length)
 		from = next;
 }
 
-static void note_use(struct proxy *p, const struct request *rq)
+static void note_use(struct proxy *p)
 {
-	uint64_t now = rq->conn->lane->reactor.now;
+	if (!atomic_load_explicit(&p->used, memory_order_relaxed))
+		atomic_store_explicit(&p->used, true, memory_order_relaxed);
+}
 
-	if (atomic_load_explicit(&p->used, memory_order_relaxed) != now)
-		atomic_store_explicit(&p->used, now, memory_order_relaxed);
+/* A read of what is here has no need to be prepared, but comes through here. */
+static size_t map(struct storage *st, bool for_write, uint64_t offset, uint64_t length,
+	struct piece *pieces, size_t max)
+{
+	note_use(proxy_of(st));
+	return layer_map(st, for_write, offset, length, pieces, max);
 }
 
 /* The fills a read waits for are begun before those ahead of it. */
@@ -58,7 +64,7 @@ static int prepare(struct storage *st, struct request *rq)
 
 	if (p->switched)
 		return 0;
-	note_use(p, rq);
+	note_use(p);
 	ret = layer_prepare(st, rq);
 	if (rq->nbd.type == NBD_CMD_READ && fresh && ret >= 0 &&
 		(ret == 1 || readahead_passes(&p->readahead, rq->nbd.offset, rq->nbd.length)))
@@ -99,7 +105,7 @@ static void proxy_close(struct storage *st)
 
 static const struct storage_ops proxy_ops = {
 	.kind = "proxy",
-	.map = layer_map,
+	.map = map,
 	.prepare = prepare,
 	.commit = layer_commit,
 	.vouched = layer_vouched,
@@ -124,7 +130,9 @@ static bool clients_busy(void *owner)
 {
 	struct proxy *p = owner;
 
-	return clock_ms() - p->used < BUSY_MS;
+	if (atomic_exchange(&p->used, false))
+		p->busy = clock_ms();
+	return clock_ms() - p->busy < BUSY_MS;
 }
 
 static void tell(struct proxy *p, const char *what)

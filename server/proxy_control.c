@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an operator does with a proxy: watch, copy, reconnect, verify, switch. These may block and
- * never run in a lane.
+ * What an operator does with a proxy: watch, copy, reconnect, switch. These may block and never run
+ * in a lane. Comparing is in proxy_verify.c.
  */
-#include "clock.h"
-#include "nbd.h"
 #include "proxy_inner.h"
-#include "sparse.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/random.h>
 
 enum { RECONNECT_MS = 15 * 1000, SWITCH_WAIT_MS = 20 };
 
@@ -164,74 +159,4 @@ int proxy_reconnect(struct proxy *p, const char *uri, struct err *err)
 	ret = do_reconnect(p, uri, err);
 	pthread_mutex_unlock(&p->control);
 	return ret;
-}
-
-/* Verifying. */
-
-static uint64_t random_below(uint64_t n)
-{
-	uint64_t r = 0;
-
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) < 0)
-		r = clock_ns();
-	return r % n;
-}
-
-/* Present, and as it was fetched. */
-static bool is_comparable(const struct proxy *p, uint64_t block)
-{
-	return bitmap_test(&p->layer.map.present, block) &&
-		!bitmap_test(&p->layer.map.written, block);
-}
-
-/* 1 = the same (or a client wrote it meanwhile), 0 = different, -errno. */
-static int compare(struct proxy *p, uint64_t block)
-{
-	uint8_t theirs[PROXY_BLOCK], ours[PROXY_BLOCK];
-	struct claim c = {.first = block, .count = 1};
-	struct origin_job job = {.kind = ORIGIN_READ,
-		.offset = layer_offset(&p->layer, block),
-		.length = layer_length(&p->layer, &c),
-		.buf = theirs};
-	int ret = proxy_ask(p, &job);
-
-	if (ret == 0)
-		ret = sparse_read(p->layer.top, job.offset, ours, (size_t)job.length);
-	if (ret < 0)
-		return ret;
-	return memcmp(ours, theirs, (size_t)job.length) == 0 || !is_comparable(p, block);
-}
-
-static void note_different(struct proxy_verdict *v, uint64_t offset)
-{
-	if (v->different++ == 0 || offset < v->first_different)
-		v->first_different = offset;
-}
-
-int proxy_verify(struct proxy *p, uint64_t samples, struct proxy_verdict *ret, struct err *err)
-{
-	uint64_t blocks = p->layer.map.blocks;
-
-	*ret = (struct proxy_verdict){0};
-	if (p->switched)
-		return err_set(err, EINVAL, "it is a target, and has no origin to compare with");
-	for (uint64_t i = 0; i < samples; i++) {
-		uint64_t block = samples < blocks ? random_below(blocks) : i;
-		int same;
-
-		if (block >= blocks)
-			break;
-		if (!is_comparable(p, block)) {
-			ret->skipped++;
-			continue;
-		}
-		same = compare(p, block);
-		if (same < 0)
-			return err_sys(err, -same, "origin: byte %llu",
-				(unsigned long long)layer_offset(&p->layer, block));
-		ret->checked++;
-		if (same == 0)
-			note_different(ret, layer_offset(&p->layer, block));
-	}
-	return 0;
 }

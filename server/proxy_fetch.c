@@ -94,20 +94,19 @@ const struct layer_ops proxy_fills = {
 
 /* Asking and waiting, for threads of our own. */
 
-struct question {
-	struct origin_job job;
+struct proxy_question {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
-	bool done;
+	size_t left; /* answers that are not here yet */
 };
 
 static void answered(struct origin_job *job)
 {
-	struct question *q = container_of(job, struct question, job);
+	struct proxy_question *q = container_of(job, struct proxy_ask, job)->question;
 
 	pthread_mutex_lock(&q->lock);
-	q->done = true;
-	pthread_cond_signal(&q->answered);
+	if (--q->left == 0)
+		pthread_cond_signal(&q->answered);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -130,37 +129,43 @@ void proxy_put_origin(struct proxy *p)
 	pthread_mutex_unlock(&p->origin_lock);
 }
 
-int proxy_ask(struct proxy *p, struct origin_job *job)
+int proxy_ask(struct proxy *p, struct proxy_ask *asks, size_t count)
 {
-	struct question q = {.job = *job,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.answered = PTHREAD_COND_INITIALIZER};
+	struct proxy_question q = {.lock = PTHREAD_MUTEX_INITIALIZER,
+		.answered = PTHREAD_COND_INITIALIZER,
+		.left = count};
 	struct origin *o = proxy_hold_origin(p);
 
 	if (!o)
 		return -ESHUTDOWN;
-	q.job.done = answered;
-	origin_submit(o, &q.job);
+	for (size_t i = 0; i < count; i++) {
+		asks[i].question = &q;
+		asks[i].job.done = answered;
+		origin_submit(o, &asks[i].job);
+	}
 	pthread_mutex_lock(&q.lock);
-	while (!q.done)
+	while (q.left > 0)
 		pthread_cond_wait(&q.answered, &q.lock);
 	pthread_mutex_unlock(&q.lock);
 	proxy_put_origin(p);
-	*job = q.job;
-	return job->result;
+	return 0;
 }
 
 int proxy_below(void *owner, uint64_t offset, uint64_t length, struct extent *out, size_t max)
 {
 	struct origin_extent extents[ORIGIN_EXTENTS_MAX];
-	struct origin_job job = {
-		.kind = ORIGIN_STATUS, .offset = offset, .length = length, .extents = extents};
+	struct proxy_ask ask = {.job = {.kind = ORIGIN_STATUS,
+					.offset = offset,
+					.length = length,
+					.extents = extents}};
 	size_t n = 0;
-	int ret = proxy_ask(owner, &job);
+	int ret = proxy_ask(owner, &ask, 1);
 
+	if (ret == 0)
+		ret = ask.job.result;
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < job.extent_count && n < max; i++) {
+	for (size_t i = 0; i < ask.job.extent_count && n < max; i++) {
 		uint32_t state = extents[i].zero ? NBD_STATE_HOLE | NBD_STATE_ZERO : 0;
 
 		if (n > 0 && out[n - 1].state == state)

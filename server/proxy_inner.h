@@ -20,7 +20,8 @@ struct proxy {
 	pthread_mutex_t control;    /* one switch or reconnect at a time */
 	struct io_threads *threads; /* what was fetched is written there */
 	struct copier copier;
-	_Atomic uint64_t used; /* ms, last request of a client */
+	_Atomic bool used; /* by a client, since the copier looked */
+	uint64_t busy;     /* ms, when it saw that; the copier's own */
 	_Atomic bool switched;
 	pthread_mutex_t lock; /* guards the two below */
 	struct pool buffers;
@@ -42,7 +43,13 @@ int proxy_below(void *owner, uint64_t offset, uint64_t length, struct extent *ou
 /* The origin for a slow call, which it survives; NULL: it is a target. */
 struct origin *proxy_hold_origin(struct proxy *p);
 void proxy_put_origin(struct proxy *p);
-/* One job, waited for. Its `done` is overwritten. 0 or -errno, -ESHUTDOWN: it is a target. */
-int proxy_ask(struct proxy *p, struct origin_job *job);
+/* Jobs that are waited for, all at once; each has its result. -ESHUTDOWN: it is a target, and
+ * nothing was asked. */
+struct proxy_question;
+struct proxy_ask {
+	struct origin_job job;
+	struct proxy_question *question; /* proxy_ask()'s own, as is job.done */
+};
+int proxy_ask(struct proxy *p, struct proxy_ask *asks, size_t count);
 
 #endif
