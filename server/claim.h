@@ -10,8 +10,8 @@ struct request;
 
 /* Absent blocks that somebody is about to bring in or overwrite, and nobody else may. */
 struct claim {
-	uint64_t first, count;      /* blocks */
-	struct claim *next, **link; /* link NULL = not held */
+	uint64_t first, count;      /* blocks; of a request: count 0 = none is held */
+	struct claim *next, **link; /* under the layer's lock */
 };
 
 /* A request waits for others' claims in this range to end. */

@@ -118,11 +118,12 @@ void layer_release(struct storage *st, struct request *rq)
 {
 	struct layer *l = layer_of(st);
 
-	if (!rq->claim.link)
+	if (rq->claim.count == 0) /* not `link`: that is changed by its neighbours, too */
 		return;
 	pthread_mutex_lock(&l->lock);
 	layer_end_claim(l, &rq->claim, 0);
 	pthread_mutex_unlock(&l->lock);
+	rq->claim.count = 0;
 }
 
 /* After a write: its blocks are present once the live file says so. */

@@ -261,6 +261,13 @@ static void idle_too_long(struct reactor_timer *t)
 	reactor_timer_set(&w->reactor, &w->idle, WORKER_IDLE_MS);
 }
 
+/* Whoever waits for something far away, a client's request or an errand, waits no longer. */
+static void interrupt(struct worker *w)
+{
+	if (w->storage && w->storage->ops->interrupt)
+		w->storage->ops->interrupt(w->storage);
+}
+
 static void grace_over(struct reactor_timer *t)
 {
 	struct worker *w = container_of(t, struct worker, grace);
@@ -272,8 +279,7 @@ static void grace_over(struct reactor_timer *t)
 	}
 	log_warn("%s: %u clients did not end in time and are cut", w->config.image, w->clients);
 	w->state = WORKER_KILLS;
-	if (w->storage->ops->interrupt)
-		w->storage->ops->interrupt(w->storage);
+	interrupt(w);
 	for (unsigned i = 0; i < w->lanes_ready; i++)
 		lane_kill(&w->lanes[i]);
 	reactor_timer_set(&w->reactor, &w->grace, WORKER_DRAIN_MS);
@@ -420,6 +426,7 @@ void worker_done(struct worker *w)
 {
 	for (unsigned i = 0; i < w->lanes_ready; i++)
 		lane_done(&w->lanes[i]);
+	interrupt(w); /* or an errand would hold up its thread, and that the end */
 	io_threads_free(w->threads);
 	errand_free_all(w);
 	worker_end_snapshots(w);
