@@ -118,6 +118,11 @@ void reactor_remove(struct reactor *r, struct reactor_watch *w)
 	if (!w->fn)
 		return;
 	epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	reactor_forget(r, w);
+}
+
+void reactor_forget(struct reactor *r, struct reactor_watch *w)
+{
 	w->fn = NULL;
 	if (r->hot == w)
 		r->hot = NULL;

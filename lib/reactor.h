@@ -79,6 +79,8 @@ int reactor_add(struct reactor *r, struct reactor_watch *w, int fd, uint32_t eve
 int reactor_change(struct reactor *r, struct reactor_watch *w, uint32_t events);
 /* After this no event of W is delivered, not even one already fetched. The fd stays open. */
 void reactor_remove(struct reactor *r, struct reactor_watch *w);
+/* The same for an fd that was closed already, and may be somebody else's by now. */
+void reactor_forget(struct reactor *r, struct reactor_watch *w);
 
 /* (Re)starts T to fire once at `r->now + after` ms. Returns 0 or -ENOMEM. */
 int reactor_timer_set(struct reactor *r, struct reactor_timer *t, uint64_t after);

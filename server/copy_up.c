@@ -8,7 +8,11 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 
 enum { CHUNK = 64 * 1024, RUNS = 16 };
 
@@ -58,6 +62,25 @@ static int copy_blocks(struct storage *from, struct storage *to, uint64_t offset
 	return 0;
 }
 
+/*
+ * Clones on XFS changed when the image was written to afterwards, on Linux 6.1.0-56 of Debian 12 in
+ * 8 of 22 tries, without any part of ours; below a layer that would be the base. 6.18 is the oldest
+ * kernel that was tried long enough to be trusted.
+ */
+static bool may_clone(int fd)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname kernel;
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	if (fs.f_type != XFS_SUPER_MAGIC)
+		return true;
+	return uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
+		(major > 6 || (major == 6 && minor >= 18));
+}
+
 int copy_up_clone(struct storage *from, struct storage *to, uint64_t offset, uint64_t length)
 {
 	struct file_clone_range range = {
@@ -66,7 +89,8 @@ int copy_up_clone(struct storage *from, struct storage *to, uint64_t offset, uin
 
 	from->ops->map(from, false, offset, length, &in, 1);
 	to->ops->map(to, true, offset, length, &out, 1);
-	if (in.kind != PIECE_DATA || in.length != length || out.length != length)
+	if (in.kind != PIECE_DATA || in.length != length || out.length != length ||
+		!may_clone(out.fd))
 		return -EOPNOTSUPP;
 	range.src_fd = in.fd;
 	return ioctl(out.fd, FICLONERANGE, &range) < 0 ? -errno : 0;

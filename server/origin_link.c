@@ -96,6 +96,15 @@ static void notify(struct reactor_watch *w, uint32_t events)
 		end_with_error(l);
 }
 
+/* libnbd closes a socket that ended by itself. */
+static void unwatch(struct origin_link *l)
+{
+	if (l->nbd && nbd_aio_get_fd(l->nbd) == l->watch.fd)
+		reactor_remove(l->reactor, &l->watch);
+	else
+		reactor_forget(l->reactor, &l->watch);
+}
+
 /* While connecting libnbd goes from socket to socket, maybe with the same number. */
 static int watch(struct origin_link *l)
 {
@@ -109,7 +118,7 @@ static int watch(struct origin_link *l)
 		events |= EPOLLOUT;
 	if (l->watch.fn && l->watch.fd == fd && !nbd_aio_is_connecting(l->nbd))
 		return reactor_change(l->reactor, &l->watch, events);
-	reactor_remove(l->reactor, &l->watch);
+	unwatch(l);
 	return reactor_add(l->reactor, &l->watch, fd, events, notify);
 }
 
@@ -215,7 +224,7 @@ static void settle(struct reactor_task *t)
 		end(l, "no way to watch its socket");
 	reactor_undefer(l->reactor, &l->settle);
 	if (l->state == ORIGIN_LINK_ENDED) {
-		reactor_remove(l->reactor, &l->watch);
+		unwatch(l);
 		reactor_timer_cancel(l->reactor, &l->deadline);
 		l->ops->ended(l);
 	} else if (was_connecting && l->state == ORIGIN_LINK_READY) {
@@ -348,7 +357,7 @@ struct origin_job *origin_link_close(struct origin_link *l)
 {
 	struct origin_job *jobs = NULL;
 
-	reactor_remove(l->reactor, &l->watch);
+	unwatch(l);
 	reactor_timer_cancel(l->reactor, &l->deadline);
 	close_handle(l);
 	reactor_undefer(l->reactor, &l->settle);

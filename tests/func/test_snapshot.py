@@ -12,11 +12,13 @@ import struct
 import sys
 import threading
 import time
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import rawnbd as n  # noqa: E402
 import xtest  # noqa: E402
-from snapshot_fixture import BLOCK, KIB, MIB, SnapshotCase, percentile  # noqa: E402
+from snapshot_fixture import BLOCK, KIB, MIB, SnapshotCase, XFS_CLONES, \
+    XFS_METHOD, percentile  # noqa: E402
 
 
 class Point(SnapshotCase):
@@ -251,7 +253,7 @@ class Contents(SnapshotCase):
         self.battery(self.mount('tmpfs', '256m'), 'copy', copies_us=3000)
 
     def test_xfs_clones(self):
-        self.battery(self.mount('xfs', 320 * MIB), 'reflink')
+        self.battery(self.mount('xfs', 320 * MIB), XFS_METHOD)
 
     def test_btrfs_clones(self):
         if not shutil.which('mkfs.btrfs'):
@@ -265,8 +267,9 @@ class Contents(SnapshotCase):
         self.battery(self.mount('ext4', 128 * MIB), 'copy', '--direct')
 
     def test_xfs_direct(self):
-        self.battery(self.mount('xfs', 320 * MIB), 'reflink', '--direct')
+        self.battery(self.mount('xfs', 320 * MIB), XFS_METHOD, '--direct')
 
+    @unittest.skipUnless(XFS_CLONES, 'needs Linux 6.18')
     def test_xfs_of_many_extents(self):
         """Shared block by block, as cloning it at once would take long."""
         folder = self.mount('xfs', 320 * MIB)
@@ -570,6 +573,7 @@ class Drop(SnapshotCase):
         self.snapshot()
         self.server.stop()
 
+    @unittest.skipUnless(XFS_CLONES, 'needs Linux 6.18')
     def test_clone_that_is_being_synced(self):
         self.folder = self.mount('xfs', 320 * MIB)
         taken = self.begin(held=True, syncs=True)

@@ -8,12 +8,13 @@ import re
 import signal
 import sys
 import time
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import faulty  # noqa: E402
 import rawnbd as n  # noqa: E402
 import xtest  # noqa: E402
-from snapshot_fixture import BLOCK, MIB, SnapshotCase  # noqa: E402
+from snapshot_fixture import BLOCK, MIB, SnapshotCase, XFS_CLONES  # noqa: E402
 
 
 class Full(SnapshotCase):
@@ -356,6 +357,7 @@ class Durable(SnapshotCase):
         writes = self.check(taken, calls)
         self.assertEqual(len(writes), 2 * MIB // BLOCK, 'fault 4.6: not in steps of 1 KiB')
 
+    @unittest.skipUnless(XFS_CLONES, 'needs Linux 6.18')
     def test_clone_too(self):
         taken, calls = self.trace(self.image(2 * MIB, pattern=1,
                                              folder=self.mount('xfs', 320 * MIB)))

@@ -43,7 +43,8 @@ class Entries(FakeCase):
 
     def test_refused(self):
         w = self.wrap_fake()
-        self.assertIn('nbd://', w.refused('--add-proxy', 'p', 'ftp://h', 'c', 'b', 's'))
+        self.assertIn('nbd://', w.refused('--add-proxy', 'p', 'ftp://h', 'c', 'b', 's',
+                                          status=2))
         self.assertIn('same file', w.refused('--add-proxy', 'p', URI, 'c', 'c', 's'))
         self.add_proxy(w)
         self.assertIn('already in use', w.refused('--add-proxy', 'p', URI, 'c', 'b', 's'))
@@ -156,7 +157,8 @@ class Commands(FakeCase):
         self.assertNotIn('origin_uri', entry)
         self.w.ctl('reconnect', 'p', 'nbd://other/')
         self.assertEqual(self.w.export('p')['origin'], 'nbd://other/')
-        self.assertIn('must be nbd://', self.w.refused('reconnect', 'p', 'x://other/'))
+        self.assertIn('must be nbd://', self.w.refused('reconnect', 'p', 'x://other/',
+                                                         status=2))
 
     def test_verify(self):
         self.say('c', verify={'checked': 90, 'skipped': 10, 'different': 0,

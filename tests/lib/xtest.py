@@ -218,7 +218,9 @@ class Case(unittest.TestCase):
 
     def _end(self, daemon):
         daemon.kill()
-        if not self._outcome.success:
+        result = self._outcome.result  # (its .success is that of this clean-up)
+        if any(test is self or getattr(test, 'test_case', None) is self
+               for test, _ in result.failures + result.errors):
             sys.stderr.write(f'--- {" ".join(daemon.argv)}\n{daemon.stderr()}')
 
     def start(self, argv, ready, seconds=20.0, **options):

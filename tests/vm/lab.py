@@ -125,16 +125,24 @@ class Archive:
 class Guest:
     """programs: paths on this host, found by name in the guest. files: {path there: path here}.
 
-    disks: raw images, /dev/vda and so on. ports: TCP ports of the guest that the host can reach.
+    disks: raw images, /dev/vda and so on. disk_cache: QEMU's cache mode for them; "directsync" is a
+    disk without a cache of its own. ports: TCP ports of the guest that the host can reach.
     reaches_host: the guest finds this host's 127.0.0.1 at 10.0.2.2.
     """
 
     def __init__(self, folder, modules=(), programs=(), files=None, disks=(), ports=(),
-                 memory=256, reaches_host=False):
+                 memory=256, reaches_host=False, disk_cache='unsafe'):
         self.folder, self.lock, self.ids = folder, threading.Lock(), itertools.count()
         self.kernel, self.module_folder = kernel()
+        self.disks, self.disk_cache, self.ports = disks, disk_cache, ports
+        self.memory, self.reaches_host = memory, reaches_host
         self._write_root(modules, programs, files or {})
-        self._start(disks, ports, memory, reaches_host)
+        self.boot()
+
+    def boot(self):
+        """Returns when the guest answers. Again after stop(): the same disks, all else as new."""
+        self.agent = None
+        self._start()
         try:
             self.agent = self._connect('agent', BOOT_SECONDS)
             self.answers = self.agent.makefile('rb')
@@ -164,10 +172,10 @@ class Guest:
             root.add_file(here, there)
         root.write(self._path('root.cpio'))
 
-    def _start(self, disks, ports, memory, reaches_host):
-        forward = ''.join(f',hostfwd=tcp:127.0.0.1:0-:{p}' for p in ports)
-        restrict = '' if reaches_host else ',restrict=on'
-        argv = [QEMU, '-machine', 'q35', '-cpu', 'max', '-smp', '2', '-m', str(memory),
+    def _start(self):
+        forward = ''.join(f',hostfwd=tcp:127.0.0.1:0-:{p}' for p in self.ports)
+        restrict = '' if self.reaches_host else ',restrict=on'
+        argv = [QEMU, '-machine', 'q35', '-cpu', 'max', '-smp', '2', '-m', str(self.memory),
                 '-accel', os.environ.get('XNBD_VM_ACCEL', 'tcg,thread=multi'),
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                 '-serial', f'file:{self._path("console")}',
@@ -179,8 +187,8 @@ class Guest:
                 '-device', 'virtserialport,chardev=agent,name=agent',
                 '-netdev', f'user,id=net{restrict}{forward}',
                 '-device', 'virtio-net-pci,netdev=net,romfile=']
-        for i, disk in enumerate(disks):
-            argv += ['-drive', f'file={disk},if=none,id=disk{i},format=raw,cache=unsafe',
+        for i, disk in enumerate(self.disks):
+            argv += ['-drive', f'file={disk},if=none,id=disk{i},format=raw,cache={self.disk_cache}',
                      '-device', f'virtio-blk-pci,drive=disk{i},addr={16 + i:x}']
         with open(self._path('qemu.log'), 'wb') as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -271,12 +279,18 @@ class Guest:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.agent:
+            self.answers.close()
+            self.agent.close()
 
 
 class Case(xtest.Case):
-    """Tests that share one guest, cls.guest. GUEST: arguments of Guest; disks() makes images."""
+    """Tests that share one guest, cls.guest. GUEST: arguments of Guest; disks() makes images.
 
-    GUEST = {}
+    TOOLS: what disks() and the tests need on this host.
+    """
+
+    GUEST, TOOLS = {}, ()
 
     @classmethod
     def setUpClass(cls):
@@ -298,6 +312,7 @@ class Case(xtest.Case):
                                             ('busybox-static', os.path.exists(BUSYBOX)))
                    if not found]
         missing += [p for p in cls.GUEST.get('programs', ()) if not os.path.exists(p)]
+        missing += [t for t in cls.TOOLS if not shutil.which(t)]
         if missing and os.environ.get('CI') == 'true':
             raise AssertionError(f'needs {missing}, and with CI=true nothing may be skipped')
         if missing:
