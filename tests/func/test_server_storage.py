@@ -208,9 +208,10 @@ class DirectFiles(Files):
             os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self.assertEqual(self.cached(), 0)
         self.server = self.serve(self.file, *self.OPTIONS)
+        c = self.client()
+        self.assertTrue(c.read(MIB, 4 * KIB) == data[MIB:MIB + 4 * KIB])
         before = self.cached()  # it tried what the file can do
         self.assertLess(before, 64)
-        c = self.client()
         for length in (4 * KIB, 60 * KIB, 256 * KIB, 4 * MIB):
             self.assertTrue(c.read(MIB, length) == data[MIB:MIB + length])
             self.assertEqual(c.write(MIB, data[:length]).error, 0)
