@@ -14,18 +14,17 @@
 /* The struct that holds MEMBER at address PTR. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define MIN_OF(a, b)                                                                               \
+/* The names differ, so that one may stand in the other. */
+#define UTIL_JOIN_(a, b) a##b
+#define UTIL_JOIN(a, b)  UTIL_JOIN_(a, b)
+#define UTIL_CHOOSE(a, b, op, x, y)                                                                \
 	({                                                                                         \
-		__auto_type a_ = (a);                                                              \
-		__auto_type b_ = (b);                                                              \
-		a_ < b_ ? a_ : b_;                                                                 \
+		__auto_type x = (a);                                                               \
+		__auto_type y = (b);                                                               \
+		x op y ? x : y;                                                                    \
 	})
-#define MAX_OF(a, b)                                                                               \
-	({                                                                                         \
-		__auto_type a_ = (a);                                                              \
-		__auto_type b_ = (b);                                                              \
-		a_ > b_ ? a_ : b_;                                                                 \
-	})
+#define MIN_OF(a, b) UTIL_CHOOSE(a, b, <, UTIL_JOIN(a_, __COUNTER__), UTIL_JOIN(b_, __COUNTER__))
+#define MAX_OF(a, b) UTIL_CHOOSE(a, b, >, UTIL_JOIN(a_, __COUNTER__), UTIL_JOIN(b_, __COUNTER__))
 
 /* True if [offset, offset + length) lies inside [0, size); no sum can wrap. */
 static inline bool range_inside(uint64_t offset, uint64_t length, uint64_t size)
