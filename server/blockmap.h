@@ -126,7 +126,7 @@ void blockmap_publish(struct blockmap *m, uint64_t first, uint64_t count);
 /* Both, with a blocking write between them; for threads. 0 or -errno (nothing is present then). */
 int blockmap_set(struct blockmap *m, uint64_t first, uint64_t count);
 
-/* A client wrote there. Kept in memory and, at a clean end, in PATH.written; after any other, and
+/* A client writes there. Kept in memory and, at a clean end, in PATH.written; after any other, and
  * for a raw bitmap, every present block counts as written, because nobody knows. */
 void blockmap_wrote(struct blockmap *m, uint64_t first, uint64_t count);
 

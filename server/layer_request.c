@@ -78,6 +78,8 @@ static int prepare_change(struct layer *l, struct request *rq, bool edges)
 	struct fill *fills = NULL;
 	int ret;
 
+	/* Before any byte of it is there, or a verify could take it for a fault. */
+	blockmap_wrote(&l->map, c.first, c.count);
 	if (bitmap_all(&l->map.present, c.first, c.count))
 		return 0;
 	pthread_mutex_lock(&l->lock);
@@ -146,7 +148,6 @@ int layer_commit(struct storage *st, struct request *rq)
 	struct io *io = &rq->ios[0];
 	struct blockmap_live live;
 
-	blockmap_wrote(&l->map, c.first, c.count);
 	if (bitmap_all(&l->map.present, c.first, c.count))
 		return 0;
 	if (!blockmap_stage(&l->map, c.first, c.count, &live)) {

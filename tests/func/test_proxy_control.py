@@ -223,6 +223,25 @@ class Verify(ProxyCase):
         answer = self.done(p, 'verify', samples=100000)
         self.assertEqual((answer['different'], answer['first_different']), (2, 50 * BLOCK))
 
+    def test_while_a_client_writes(self):
+        """What is being written is no difference, at any moment of it."""
+        origin = self.file_origin(8 * MIB)
+        p = self.proxy(origin)
+        self.cache_all(p)
+        c, ends = self.client(p), time.monotonic() + 3
+        verifies = [self.control(p) for _ in range(2)]
+        at = 0
+        while at < 2048 and time.monotonic() < ends:
+            for v in verifies:
+                v.send('verify', samples=200)
+            for _ in range(64):
+                self.assertEqual(c.write(at % 2048 * BLOCK + 512, b'w' * 1000).error, 0)
+                at += 1
+            for v in verifies:
+                answer = v.answer()
+                self.assertTrue(answer['ok'], answer)
+                self.assertEqual(answer['different'], 0, answer)
+
     def test_absent_blocks_are_skipped(self):
         p = self.proxy(self.file_origin(MIB))
         answer = self.done(p, 'verify')
