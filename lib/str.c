@@ -2,6 +2,8 @@
 /* Text helpers, all pure; see str.h. */
 #include "str.h"
 
+#include "util.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -161,4 +163,28 @@ const char *str_base_name(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+/* Row by row (Wagner and Fischer): ROW[i] is the distance of B's first characters to A's first I.
+ */
+size_t str_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	size_t row[STR_DISTANCE_MAX + 1];
+
+	if (a_len > STR_DISTANCE_MAX || b_len > STR_DISTANCE_MAX)
+		return STR_DISTANCE_MAX;
+	for (size_t i = 0; i <= a_len; i++)
+		row[i] = i;
+	for (size_t j = 1; j <= b_len; j++) {
+		size_t corner = row[0];
+
+		row[0] = j;
+		for (size_t i = 1; i <= a_len; i++) {
+			size_t changed = corner + (a[i - 1] != b[j - 1]);
+
+			corner = row[i];
+			row[i] = MIN_OF(changed, MIN_OF(row[i], row[i - 1]) + 1);
+		}
+	}
+	return row[a_len];
 }

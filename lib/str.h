@@ -26,6 +26,13 @@ bool str_is_utf8(const char *bytes, size_t len);
  * fit. */
 bool str_uri_escape(char *out, size_t room, const char *text);
 
+/*
+ * How many characters must be changed, added or left out to make A of B: for "did you mean". Of
+ * texts longer than STR_DISTANCE_MAX it is that.
+ */
+enum { STR_DISTANCE_MAX = 64 };
+size_t str_distance(const char *a, size_t a_len, const char *b, size_t b_len);
+
 /* The part behind the last '/'; "" for a path that ends in one. */
 const char *str_base_name(const char *path);
 

@@ -222,6 +222,31 @@ static void test_base_name(void **state)
 	assert_string_equal(str_base_name(""), "");
 }
 
+static size_t distance(const char *a, const char *b)
+{
+	assert_int_equal(
+		str_distance(a, strlen(a), b, strlen(b)), str_distance(b, strlen(b), a, strlen(a)));
+	return str_distance(a, strlen(a), b, strlen(b));
+}
+
+static void test_distance(void **state)
+{
+	char most[STR_DISTANCE_MAX + 2];
+
+	(void)state;
+	assert_int_equal(distance("", ""), 0);
+	assert_int_equal(distance("", "abc"), 3);
+	assert_int_equal(distance("image", "image"), 0);
+	assert_int_equal(distance("imag", "image"), 1);
+	assert_int_equal(distance("lissten", "listen"), 1);
+	assert_int_equal(distance("kitten", "sitting"), 3);
+	assert_int_equal(distance("ab", "ba"), 2);
+	memset(most, 'x', sizeof(most));
+	assert_int_equal(str_distance(most, STR_DISTANCE_MAX, "", 0), STR_DISTANCE_MAX);
+	assert_int_equal(str_distance(most, STR_DISTANCE_MAX, most, STR_DISTANCE_MAX), 0);
+	assert_int_equal(str_distance(most, sizeof(most), most, sizeof(most)), STR_DISTANCE_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_printable_random),
 		cmocka_unit_test(test_uri_escape),
 		cmocka_unit_test(test_base_name),
+		cmocka_unit_test(test_distance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
