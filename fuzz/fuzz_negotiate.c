@@ -22,10 +22,11 @@ struct run {
 static const struct neg_item items[] = {{"disk", "a disk"}, {"other", NULL}};
 static const struct export_facts facts = {1 << 30, 0xd6d, 1, 4096, 64 << 20};
 
-static uint32_t find(void *ctx, const char *name, size_t len)
+static uint32_t find(void *ctx, const void *who, const char *name, size_t len)
 {
 	const uint8_t *world = ctx;
 
+	(void)who;
 	if (len == 0)
 		return *world & WORLD_DEFAULT ? 1 : NEG_NO_EXPORT;
 	for (uint32_t i = 0; i < ARRAY_LEN(items); i++) {
@@ -35,9 +36,10 @@ static uint32_t find(void *ctx, const char *name, size_t len)
 	return NEG_NO_EXPORT;
 }
 
-static bool at(void *ctx, size_t index, struct neg_item *ret)
+static bool at(void *ctx, const void *who, size_t index, struct neg_item *ret)
 {
 	(void)ctx;
+	(void)who;
 	if (index < ARRAY_LEN(items))
 		*ret = items[index];
 	return index < ARRAY_LEN(items);
@@ -46,7 +48,7 @@ static bool at(void *ctx, size_t index, struct neg_item *ret)
 static bool by_id(void *ctx, uint32_t id, struct neg_item *ret)
 {
 	REQUIRE(id >= 1 && id <= ARRAY_LEN(items));
-	return at(ctx, id - 1, ret);
+	return at(ctx, NULL, id - 1, ret);
 }
 
 static void feed(struct run *r, const struct neg_env *env, const uint8_t *p, size_t len)

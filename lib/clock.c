@@ -15,13 +15,16 @@ uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t clock_ms(void)
+uint64_t clock_ms_at(uint64_t ns)
 {
 	uint64_t fake = atomic_load_explicit(&test_ms, memory_order_relaxed);
 
-	if (fake != UINT64_MAX)
-		return fake;
-	return clock_ns() / 1000000;
+	return fake != UINT64_MAX ? fake : ns / 1000000;
+}
+
+uint64_t clock_ms(void)
+{
+	return clock_ms_at(clock_ns());
 }
 
 void clock_set_for_test(uint64_t ms)

@@ -1,322 +1,353 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Configuration through libconfuse; a cfg_t never leaves this file. A file is taken as a whole or
- * not at all; keys with a text are rows of one table, which says where they go and in which mode.
+ * Files, includes, sections and faults; see conf.h. What a statement is is found by conf_text.c,
+ * its texts by conf_parse.c. Sections are kept as texts until they are applied, so that the caller
+ * can choose the order (defaults first, wherever they stand).
  */
 #include "conf.h"
 
-#include "export.h"
+#include "conf_parse.h"
+#include "conf_text.h"
 #include "fsutil.h"
+#include "str.h"
 #include "util.h"
 
-#include <confuse.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILE_MAX = 64 * 1024 * 1024 };
+enum { FILES_MAX = 10000 };
 
-/* libconfuse's error callback has no user pointer; one parse runs at a time. */
-static struct err *parse_err;
-
-__attribute__((format(printf, 2, 0))) static void parse_error(
-	cfg_t *cfg, const char *fmt, va_list ap)
-{
-	char text[ERR_TEXT_MAX / 2];
-
-	if (!parse_err || parse_err->code)
-		return; /* the first one says it best */
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (cfg && cfg->filename)
-		err_set(parse_err, EINVAL, "%s:%d: %s", cfg->filename, cfg->line, text);
-	else
-		err_set(parse_err, EINVAL, "%s", text);
-}
-
-static cfg_opt_t export_keys[] = {
-	CFG_STR("image", NULL, CFGF_NODEFAULT),
-	CFG_BOOL("readonly", cfg_false, CFGF_NONE),
-	CFG_STR("description", NULL, CFGF_NODEFAULT),
-	CFG_BOOL("default", cfg_false, CFGF_NONE),
-	CFG_STR("mode", NULL, CFGF_NODEFAULT),
-	CFG_STR("cow-dir", NULL, CFGF_NODEFAULT),
-	CFG_STR("origin", NULL, CFGF_NODEFAULT),
-	CFG_STR("host", NULL, CFGF_NODEFAULT),
-	CFG_STR("port", NULL, CFGF_NODEFAULT),
-	CFG_STR("exportname", NULL, CFGF_NODEFAULT),
-	CFG_STR("cache", NULL, CFGF_NODEFAULT),
-	CFG_STR("bitmap", NULL, CFGF_NODEFAULT),
-	CFG_STR("control", NULL, CFGF_NODEFAULT),
-	CFG_END(),
+struct reading {
+	struct conf *conf;
+	const struct conf_kind *kinds;
+	size_t kind_count;
+	struct stat *files; /* read, or being read: none twice, so there are no circles */
+	size_t file_count;
+	unsigned depth;
 };
 
-static const char *const mode_names[] = {"target", "cow-target", "proxy"};
-
-enum { IN_TARGET = 1 << CONF_TARGET, IN_COW = 1 << CONF_COW_TARGET, IN_PROXY = 1 << CONF_PROXY };
-
-/* Keys with a text: where it goes, and the modes it belongs to. */
-static const struct text_key {
-	const char *key;
-	size_t offset;
-	unsigned modes;
-	bool is_path;
-} text_keys[] = {
-	{"description", offsetof(struct conf_export, description), ~0U, false},
-	{"image", offsetof(struct conf_export, image), IN_TARGET | IN_COW, true},
-	{"cow-dir", offsetof(struct conf_export, cow_dir), IN_COW, true},
-	{"origin", offsetof(struct conf_export, origin), IN_PROXY, false},
-	{"host", offsetof(struct conf_export, host), IN_PROXY, false},
-	{"port", offsetof(struct conf_export, port), IN_PROXY, false},
-	{"exportname", offsetof(struct conf_export, exportname), IN_PROXY, false},
-	{"cache", offsetof(struct conf_export, cache), IN_PROXY, true},
-	{"bitmap", offsetof(struct conf_export, bitmap), IN_PROXY, true},
-	{"control", offsetof(struct conf_export, control), IN_PROXY, true},
+/* A file being read. */
+struct file {
+	struct reading *reading;
+	const char *path;
 };
+/* Faults. */
 
-/* The parser ends the whole process when it cannot read on, as from a folder. */
-static int check_regular(const char *path, struct err *err)
+/* A configuration must not pass because there was no memory to say what is wrong. */
+static const char no_memory[] = "out of memory";
+static const char more_faults[] = "there are more faults; these are the first ones";
+
+static void free_fault(const char *line)
 {
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return err_sys(err, errno, "%s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, EINVAL, "%s: not a regular file", path);
-	return 0;
+	if (line != no_memory && line != more_faults)
+		free((void *)(uintptr_t)line);
 }
 
-static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+/* Takes LINE. */
+static void add_fault(struct conf *c, const char *line)
 {
-	struct err err;
-
-	if (argc == 1 && check_regular(argv[0], &err) < 0) {
-		cfg_error(cfg, "include: %s", err.text);
-		return 1;
+	if (c->fault_count < CONF_FAULTS_MAX) {
+		c->faults[c->fault_count++] = line ? line : no_memory;
+		return;
 	}
-	return cfg_include(cfg, opt, argc, argv);
+	free_fault(line);
+	if (c->fault_count == CONF_FAULTS_MAX)
+		c->faults[c->fault_count++] = more_faults;
 }
 
-static cfg_opt_t file_keys[] = {
-	CFG_SEC("export", export_keys, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_FUNC("include", include),
-	CFG_END(),
-};
-
-static char **text_at(struct conf_export *e, const struct text_key *k)
+__attribute__((format(printf, 4, 0))) static void fault_at(
+	struct conf *c, const char *file, unsigned line, const char *fmt, va_list ap)
 {
-	return (char **)(void *)((char *)e + k->offset);
+	CLEANUP_FREE char *text = NULL;
+	char *whole = NULL;
+	int r;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		text = NULL;
+		return;
+	}
+	r = line ? asprintf(&whole, "%s:%u: %s", file, line, text)
+		 : asprintf(&whole, "%s: %s", file, text);
+	add_fault(c, r < 0 ? NULL : whole);
 }
 
-static int fault(const char *path, const char *title, struct err *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int fault(const char *path, const char *title, struct err *err, const char *fmt, ...)
+void conf_fault_at(struct conf *c, const char *file, unsigned line, const char *fmt, ...)
 {
-	char text[ERR_TEXT_MAX / 2];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	fault_at(c, file, line, fmt, ap);
 	va_end(ap);
-	return err_set(err, EINVAL, "%s: export \"%s\": %s", path, title, text);
 }
 
-static int read_mode(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+void conf_fault(struct conf *c, const struct conf_section *s, const char *key, const char *fmt, ...)
 {
-	const char *mode = cfg_getstr(section, "mode");
+	const struct conf_value *v = key ? conf_value(s, key) : NULL;
+	CLEANUP_FREE char *text = NULL;
+	va_list ap;
 
-	for (unsigned i = 0; i < ARRAY_LEN(mode_names); i++) {
-		if (!mode || strcmp(mode, mode_names[i]) == 0) {
-			e->mode = (enum conf_mode)i;
-			return 0;
-		}
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	if (!text)
+		return;
+	if (s->title)
+		conf_fault_at(c, s->file, v ? v->line : s->line, "%s \"%.100s\": %s", s->kind->name,
+			s->title, text);
+	else
+		conf_fault_at(c, s->file, v ? v->line : s->line, "%s: %s", s->kind->name, text);
+}
+
+/* Sections. */
+
+struct conf_section *conf_add_section(struct conf *c)
+{
+	struct conf_section *more = realloc(c->sections, (c->count + 1) * sizeof(*c->sections));
+
+	if (!more)
+		return NULL;
+	c->sections = more;
+	more[c->count] = (struct conf_section){0};
+	return &more[c->count++];
+}
+
+static void free_section(struct conf_section *s)
+{
+	for (size_t i = 0; s->values && i < s->count; i++) {
+		for (size_t k = 0; k < s->values[i].count; k++)
+			free(s->values[i].texts[k]);
+		free(s->values[i].texts);
 	}
-	return fault(path, cfg_title(section), err,
-		"mode \"%s\": must be target, cow-target or proxy", mode);
+	free(s->values);
+	free(s->title);
+	free(s->file);
 }
 
-/* The first mode a key belongs to is enough to say what is wrong. */
-static const char *owner_of(const struct text_key *k)
+/* By kind and title; of equals the first one read comes first. */
+static int compare(const void *a, const void *b)
 {
-	return k->modes & IN_TARGET ? "target or cow-target"
-		: k->modes & IN_COW ? "cow-target"
-				    : "proxy";
+	const struct conf_section *x = *(const struct conf_section *const *)a;
+	const struct conf_section *y = *(const struct conf_section *const *)b;
+	int order = x->kind == y->kind ? 0 : x->kind < y->kind ? -1 : 1;
+
+	if (!order && x->title)
+		order = strcmp(x->title, y->title);
+	return order ? order : x < y ? -1 : x > y;
 }
 
-static int read_texts(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+static bool same_place(const struct conf_section *a, const struct conf_section *b)
 {
-	const char *title = cfg_title(section);
+	return a->kind == b->kind && (!a->title || strcmp(a->title, b->title) == 0);
+}
 
-	for (size_t i = 0; i < ARRAY_LEN(text_keys); i++) {
-		const struct text_key *k = &text_keys[i];
-		const char *text = cfg_getstr(section, k->key);
+static void check_twice(struct conf *c)
+{
+	CLEANUP_FREE const struct conf_section **sorted = calloc(c->count + 1, sizeof(*sorted));
 
-		if (!text)
-			continue;
-		if (!(k->modes & 1U << e->mode))
-			return fault(path, title, err,
-				"%s belongs to mode = \"%s\", this one has mode = \"%s\"", k->key,
-				owner_of(k), mode_names[e->mode]);
-		*text_at(e, k) = strdup(text);
-		if (k->is_path && *text && *text != '/')
-			return fault(path, title, err, "%s \"%s\": must be an absolute path",
-				k->key, text);
+	if (!sorted) {
+		add_fault(c, NULL);
+		return;
 	}
-	return 0;
+	for (size_t i = 0; i < c->count; i++)
+		sorted[i] = &c->sections[i];
+	qsort(sorted, c->count, sizeof(*sorted), compare);
+	for (size_t i = 1, first = 0; i < c->count; i++) {
+		if (!same_place(sorted[first], sorted[i]))
+			first = i;
+		else
+			conf_fault(c, sorted[i], NULL, "is given already, at %s:%u",
+				sorted[first]->file, sorted[first]->line);
+	}
 }
 
-static bool is_given(const char *text)
+const struct conf_value *conf_value(const struct conf_section *s, const char *key)
 {
-	return text && *text;
+	for (size_t i = 0; i < s->count; i++) {
+		if (strcmp(s->values[i].key->name, key) == 0)
+			return &s->values[i];
+	}
+	return NULL;
 }
 
-/* What the mode cannot do without. */
-static int check_mode(const struct conf_export *e, const char *path, struct err *err)
+void conf_apply(struct conf *c, const struct conf_section *s, void *object)
 {
-	if (e->mode != CONF_PROXY && !is_given(e->image))
-		return fault(path, e->name, err, "image = \"PATH\" is missing");
-	if (e->mode != CONF_PROXY)
-		return 0;
-	if (!is_given(e->cache))
-		return fault(path, e->name, err, "cache = \"PATH\" is missing");
-	if (is_given(e->origin) && (e->host || e->port || e->exportname))
-		return fault(path, e->name, err,
-			"origin excludes host, port and exportname; the URI has them");
-	if (!is_given(e->origin) && (!is_given(e->host) || !is_given(e->port)))
-		return fault(path, e->name, err,
-			"a proxy needs origin = \"nbd://HOST/NAME\", or host and port");
-	return 0;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct conf_value *v = &s->values[i];
+		struct err err;
+
+		if (key_set(v->key, object, (const char *const *)v->texts, v->count, &err) < 0)
+			conf_fault(c, s, v->key->name, "%s: %s", v->key->name, err.text);
+	}
 }
 
-static int fill(struct conf_export *e, cfg_t *section, const char *path, struct err *err)
+/* Files. */
+
+static void read_file(struct reading *r, const char *path, const char *from, unsigned line);
+
+static bool has_wildcard(const char *pattern)
 {
-	const char *title = cfg_title(section);
-	struct err why;
+	return strpbrk(pattern, "*?[");
+}
+
+/* Relative to the folder of FILE, of whose characters none is a wildcard. */
+static char *include_path(const char *file, const char *pattern)
+{
+	size_t folder = *pattern == '/' ? 0 : (size_t)(str_base_name(file) - file), len = 0;
+	char *path = malloc(2 * folder + strlen(pattern) + 1);
+
+	for (size_t i = 0; path && i < folder; i++) {
+		if (has_wildcard(pattern) && strchr("*?[\\", file[i]))
+			path[len++] = '\\';
+		path[len++] = file[i];
+	}
+	if (path)
+		strcpy(path + len, pattern);
+	return path;
+}
+
+/* A folder that is not there has no files; one that cannot be read may have some. */
+static int folder_failed(const char *path, int error)
+{
+	(void)path;
+	return error != ENOENT && error != ENOTDIR;
+}
+
+static void read_matching(struct reading *r, const char *pattern, const char *file, unsigned line)
+{
+	glob_t found = {0};
 	int ret;
 
-	if (!*title)
-		return err_set(err, EINVAL,
-			"%s: export \"\": the name must not be empty (use default = true)", path);
-	if (export_check_name(title, strlen(title), &why) < 0)
-		return err_set(err, EINVAL, "%s: %s", path, why.text);
-	e->name = strdup(title);
-	e->readonly = cfg_getbool(section, "readonly");
-	e->is_default = cfg_getbool(section, "default");
-	ret = read_mode(e, section, path, err);
-	if (ret == 0)
-		ret = read_texts(e, section, path, err);
-	if (ret == 0)
-		ret = check_mode(e, path, err);
-	if (ret < 0)
-		return ret;
-	if (e->description && export_check_name(e->description, strlen(e->description), NULL) < 0)
-		return fault(path, title, err, "description: at most 4096 bytes of valid UTF-8");
-	return 0;
+	errno = 0;
+	ret = glob(pattern, 0, folder_failed, &found);
+	if (ret && ret != GLOB_NOMATCH)
+		conf_fault_at(r->conf, file, line, "include: %s: %s", pattern,
+			ret == GLOB_NOSPACE ? no_memory : strerror(errno ? errno : EIO));
+	for (size_t i = 0; ret == 0 && i < found.gl_pathc; i++)
+		read_file(r, found.gl_pathv[i], file, line);
+	globfree(&found);
 }
 
-static int fill_all(struct conf *c, cfg_t *cfg, const char *path, struct err *err)
+static void read_included(struct file *f, const struct conf_statement *s)
 {
-	unsigned n = cfg_size(cfg, "export");
-	const char *chosen = NULL;
+	CLEANUP_FREE char *pattern = conf_parse_include(s);
+	CLEANUP_FREE char *path = pattern ? include_path(f->path, pattern) : NULL;
 
-	c->exports = calloc(n + 1, sizeof(*c->exports));
-	if (!c->exports)
-		return err_sys(err, ENOMEM, "%s", path);
-	c->count = n;
-	for (unsigned i = 0; i < n; i++) {
-		struct conf_export *e = &c->exports[i];
-		int ret = fill(e, cfg_getnsec(cfg, "export", i), path, err);
+	if (!path)
+		add_fault(f->reading->conf, NULL);
+	else if (!*pattern)
+		conf_fault_at(f->reading->conf, f->path, s->line,
+			"include: the name of a file is missing");
+	else if (has_wildcard(pattern))
+		read_matching(f->reading, path, f->path, s->line);
+	else
+		read_file(f->reading, path, f->path, s->line);
+}
 
-		if (ret < 0)
-			return ret;
-		if (e->is_default && chosen)
-			return err_set(err, EINVAL,
-				"%s: exports \"%s\" and \"%s\" are both the default; choose one",
-				path, chosen, e->name);
-		if (e->is_default)
-			chosen = e->name;
+static void take_statement(void *ctx, const struct conf_statement *s)
+{
+	struct file *f = ctx;
+
+	if (s->kind)
+		conf_parse_section(f->reading->conf, f->path, s);
+	else
+		read_included(f, s);
+}
+
+static void take_fault(void *ctx, unsigned line, const char *text)
+{
+	struct file *f = ctx;
+
+	conf_fault_at(f->reading->conf, f->path, line, "%s", text);
+}
+
+static const struct conf_text_ops text_ops = {take_statement, take_fault};
+
+/* A file that cannot be looked at will not be opened either, with a reason. */
+static bool is_known(struct reading *r, const char *path)
+{
+	struct stat st, *more;
+
+	if (stat(path, &st) < 0)
+		return false;
+	for (size_t i = 0; i < r->file_count; i++) {
+		if (r->files[i].st_dev == st.st_dev && r->files[i].st_ino == st.st_ino)
+			return true;
 	}
-	return 0;
+	more = realloc(r->files, (r->file_count + 1) * sizeof(*more));
+	if (!more) {
+		add_fault(r->conf, NULL);
+		return false;
+	}
+	r->files = more;
+	r->files[r->file_count++] = st;
+	return false;
 }
 
-static void no_error(cfg_t *cfg, const char *fmt, va_list ap)
+/* False: the fault was told. */
+static bool may_read(struct reading *r, const char *path, const char *from, unsigned line)
 {
-	(void)cfg;
-	(void)fmt;
-	(void)ap;
+	if (r->depth == CONF_DEPTH_MAX)
+		conf_fault_at(r->conf, from, line, "include: %s: more than %d files deep", path,
+			CONF_DEPTH_MAX);
+	else if (r->file_count == FILES_MAX)
+		conf_fault_at(
+			r->conf, from, line, "include: %s: more than %d files", path, FILES_MAX);
+	else if (is_known(r, path))
+		conf_fault_at(
+			r->conf, from, line, "include: %s: is read already; once is enough", path);
+	else
+		return true;
+	return false;
 }
 
-/*
- * The parser takes the end of the file for the end of any section: half a file would be half a
- * configuration. So a key that is only known outside of sections is appended, in memory.
- */
-static int check_end(const char *path, struct err *err)
+/* FROM: the file that asks for it, at LINE; NULL = the user does. */
+static void read_file(struct reading *r, const char *path, const char *from, unsigned line)
 {
-	static const char probe[] = "\nend_of_file = 1\n";
-	static cfg_opt_t keys[] = {
-		CFG_SEC("export", export_keys, CFGF_MULTI | CFGF_TITLE),
-		CFG_FUNC("include", include),
-		CFG_INT("end_of_file", 0, CFGF_NONE),
-		CFG_END(),
-	};
-	CLEANUP_FREE char *text = NULL, *whole = NULL;
-	cfg_t *cfg = cfg_init(keys, CFGF_NONE);
+	struct file f = {r, path};
+	CLEANUP_FREE char *text = NULL;
+	struct err err;
 	size_t len;
-	int ret = fs_read(path, FILE_MAX, &text, &len, err);
 
-	if (ret == 0 && (!cfg || asprintf(&whole, "%s%s", text, probe) < 0))
-		ret = err_sys(err, ENOMEM, "%s", path);
-	if (ret == 0) {
-		cfg_set_error_function(cfg, no_error);
-		if (cfg_parse_buf(cfg, whole) != CFG_SUCCESS || cfg_getint(cfg, "end_of_file") != 1)
-			ret = err_set(err, EINVAL,
-				"%s: ends inside a section or text; } or a quote is missing", path);
+	if (!may_read(r, path, from, line))
+		return;
+	if (fs_read(path, CONF_FILE_MAX, &text, &len, &err) < 0) {
+		if (from)
+			conf_fault_at(r->conf, from, line, "include: %s", err.text);
+		else
+			add_fault(r->conf, strdup(err.text));
+		return;
 	}
-	cfg_free(cfg);
-	return ret;
+	if (strlen(text) != len) {
+		conf_fault_at(r->conf, path, 0, "contains a zero byte; it is no text");
+		return;
+	}
+	r->depth++;
+	conf_text_split(text, len, r->kinds, r->kind_count, &text_ops, &f);
+	r->depth--;
 }
 
-int conf_read(const char *path, struct conf *ret, struct err *err)
+int conf_read(const char *path, const struct conf_kind *kinds, size_t kind_count, struct conf *ret)
 {
-	struct conf c = {0};
-	struct err parse = {0};
-	cfg_t *cfg;
-	int r = check_regular(path, err);
+	struct reading r = {.conf = ret, .kinds = kinds, .kind_count = kind_count};
 
-	if (r < 0)
-		return r;
-	cfg = cfg_init(file_keys, CFGF_NONE);
-	if (!cfg)
-		return err_sys(err, ENOMEM, "%s", path);
-	cfg_set_error_function(cfg, parse_error);
-	parse_err = &parse;
-	r = cfg_parse(cfg, path);
-	parse_err = NULL;
-	if (r == CFG_FILE_ERROR)
-		r = err_sys(err, errno ? errno : ENOENT, "%s", path);
-	else if (r != CFG_SUCCESS)
-		r = err_set(err, EINVAL, "%s", parse.code ? parse.text : path);
-	else
-		r = check_end(path, err);
-	if (r == 0)
-		r = fill_all(&c, cfg, path, err);
-	cfg_free(cfg);
-	if (r < 0)
-		conf_done(&c);
-	else
-		*ret = c;
-	return r;
+	*ret = (struct conf){0};
+	read_file(&r, path, NULL, 0);
+	check_twice(ret);
+	free(r.files);
+	return ret->fault_count ? -EINVAL : 0;
 }
 
 void conf_done(struct conf *c)
 {
-	for (size_t i = 0; c->exports && i < c->count; i++) {
-		for (size_t k = 0; k < ARRAY_LEN(text_keys); k++)
-			free(*text_at(&c->exports[i], &text_keys[k]));
-		free(c->exports[i].name);
-	}
-	free(c->exports);
+	for (size_t i = 0; i < c->count; i++)
+		free_section(&c->sections[i]);
+	free(c->sections);
+	for (size_t i = 0; i < c->fault_count; i++)
+		free_fault(c->faults[i]);
 	*c = (struct conf){0};
 }

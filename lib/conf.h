@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration file (libconfuse syntax):
+ * Configuration files in libconfuse's syntax, made of sections whose keys are tables (key.h):
  *
- *	export "vm1" {
- *		image = "/srv/vm1.img"		# path of a regular file or block device
- *		readonly = false
- *		description = "root disk of vm1"
- *		default = false			# also served under the empty name
- *	}
- *	export "vm2" {
- *		mode = "cow-target"		# image is the base, each client has its own layer
- *		image = "/srv/golden.img"
- *		cow-dir = "/var/tmp"
- *	}
- *	export "vm3" {
- *		mode = "proxy"
- *		origin = "nbd://host:10809/vm3"	# or host, port and exportname
- *		cache = "/srv/vm3.cache"
- *		bitmap = "/srv/vm3.bitmap"	# optional, as is control
- *	}
+ *	include("vm?.conf")     relative to the folder of this file; outside of sections
+ *	wrapper { log-level = "warn" }
+ *	export "vm1" { image = "/srv/vm1.img" allow = {"192.0.2.0/24", "unix"} }
+ *
+ * All faults of all files are found in one go, each as "file:line: what is wrong, what would be
+ * right". A file is a whole: a section left open in one is not continued in the next. A key given
+ * twice, an untitled section given twice, two sections of one title, a file read twice: faults.
+ * A file named must be there, of a pattern there may be none.
  */
 #ifndef LIB_CONF_H
 #define LIB_CONF_H
@@ -27,34 +18,64 @@
 #include <stddef.h>
 
 #include "err.h"
+#include "key.h"
 
-enum conf_mode { CONF_TARGET, CONF_COW_TARGET, CONF_PROXY };
+enum { CONF_FILE_MAX = 64 * 1024 * 1024, CONF_FAULTS_MAX = 100, CONF_DEPTH_MAX = 8 };
 
-/* Texts that were not given are NULL. */
-struct conf_export {
-	char *name;
-	char *description;
-	enum conf_mode mode;
-	bool readonly;
-	bool is_default;
-	char *image;   /* TARGET, COW_TARGET: always */
-	char *cow_dir; /* COW_TARGET */
-	/* PROXY: always a cache, and origin or host and port */
-	char *origin, *host, *port, *exportname;
-	char *cache, *bitmap, *control;
+/* A kind of section. */
+struct conf_kind {
+	const char *name;
+	bool titled;                /* has a title, and may be there many times */
+	const struct key_set *keys; /* those whose `where` has a bit of */
+	unsigned where;
+};
+
+struct conf_value {
+	const struct key *key;
+	char **texts;
+	size_t count;
+	unsigned line;
+};
+
+struct conf_section {
+	const struct conf_kind *kind;
+	char *title; /* NULL = of a kind without */
+	char *file;
+	unsigned line;             /* where it begins */
+	struct conf_value *values; /* in the order of the table */
+	size_t count;
+	bool torn; /* faults were found in it, so what is missing may have been one of them */
 };
 
 struct conf {
-	struct conf_export *exports;
+	struct conf_section *sections; /* in the order of the files */
 	size_t count;
+	/* Lines for the user; the last one possible says that there are more. */
+	const char *faults[CONF_FAULTS_MAX + 1];
+	size_t fault_count;
 };
 
 /*
- * Reads PATH. -EINVAL with "file:line: what" for the first fault found by the parser, or for a
- * missing image, a bad or double name, a second default, a key that does not belong to the mode.
- * Whether an origin makes sense is left to who uses it.
+ * Reads PATH and what it includes. 0, or -EINVAL with RET->faults and those sections that could be
+ * read. RET is to be given to conf_done() in any case. One call at a time in a process.
  */
-int conf_read(const char *path, struct conf *ret, struct err *err);
+int conf_read(const char *path, const struct conf_kind *kinds, size_t kind_count, struct conf *ret);
 void conf_done(struct conf *c);
+
+/* For conf_parse.c: a new section, or NULL. */
+struct conf_section *conf_add_section(struct conf *c);
+
+/* Sets the keys of S in OBJECT; what cannot be set is a fault. */
+void conf_apply(struct conf *c, const struct conf_section *s, void *object);
+
+/* NULL if KEY is not given. */
+const struct conf_value *conf_value(const struct conf_section *s, const char *key);
+
+/* A fault at KEY of S, or at the section if KEY is NULL or not there. */
+void conf_fault(struct conf *c, const struct conf_section *s, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* A fault at a place. LINE 0: of the whole file. */
+void conf_fault_at(struct conf *c, const char *file, unsigned line, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { RECV_MAX = 16 * 1024, OUT_LIMIT = CTL_ANSWER_MAX };
@@ -19,6 +20,7 @@ struct ctl_out {
 	struct ctl_out *next;
 	char *text;
 	size_t len, sent;
+	uint64_t after; /* of the gate */
 	int fd;
 };
 
@@ -55,53 +57,76 @@ static void close_conn(struct ctl_conn *c)
 	c->ops->closed(c);
 }
 
+/* Paused, and the peer has left: nothing is watched until ctl_resume(). */
+static bool is_left_alone(const struct ctl_conn *c)
+{
+	return !c->watch.fn;
+}
+
+static bool is_full(const struct ctl_conn *c)
+{
+	return c->patient && c->queued > CTL_HOLD;
+}
+
+static bool is_gated(const struct ctl_conn *c)
+{
+	return c->out && c->gate && c->out->after > c->gate->settled;
+}
+
 /* Closing waits for the socket to take what is queued; unread input must not keep waking us. */
 static void watch_what_matters(struct ctl_conn *c)
 {
-	uint32_t in = c->paused || c->closing ? 0 : EPOLLIN;
-	uint32_t out = c->out || c->closing ? EPOLLOUT : 0;
+	uint32_t in = c->paused || c->closing || is_full(c) ? 0 : EPOLLIN;
+	uint32_t out = (c->out || c->closing) && !is_gated(c) ? EPOLLOUT : 0;
 
-	reactor_change(c->reactor, &c->watch, in | out);
+	if (!is_left_alone(c))
+		reactor_change(c->reactor, &c->watch, in | out);
 }
 
-/* 0 = all sent or the socket is full, -1 = gone. */
-static int send_queued(struct ctl_conn *c)
+/* The peer takes no more. What it has sent before is still read, to the end. */
+static void give_up_sending(struct ctl_conn *c)
 {
-	while (c->out) {
+	while (c->out)
+		pop_out(c);
+	shutdown(c->fd, SHUT_RDWR);
+}
+
+void ctl_send_queued(struct ctl_conn *c)
+{
+	while (c->out && !is_gated(c)) {
 		struct ctl_out *o = c->out;
 		ssize_t n = sock_send_fd(c->fd, o->text + o->sent, o->len - o->sent, o->fd);
 
 		if (n == -EAGAIN)
 			break;
-		if (n < 0)
-			return -1;
+		if (n < 0) {
+			give_up_sending(c);
+			break;
+		}
 		fd_close(&o->fd); /* travels with the first byte */
 		o->sent += (size_t)n;
 		if (o->sent == o->len)
 			pop_out(c);
 	}
 	watch_what_matters(c);
-	return 0;
 }
 
-int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
+/* Takes TEXT, LEN bytes with room for one more, and FD. */
+static int send_line(struct ctl_conn *c, char *text, size_t len, int fd)
 {
 	struct ctl_out *o = calloc(1, sizeof(*o));
-	char *text = NULL;
 
-	if (msg && json_object_set_new(msg, "v", json_integer(CTL_VERSION)) == 0)
-		text = json_dumps(msg, JSON_COMPACT);
-	json_decref(msg);
 	if (!o || !text || c->fd < 0) {
 		free(o);
 		free(text);
 		fd_close(&fd);
 		return -ENOMEM;
 	}
-	o->len = strlen(text) + 1;
-	text[o->len - 1] = '\n'; /* replaces the final zero byte */
+	o->len = len + 1;
+	text[len] = '\n'; /* replaces the final zero byte */
 	o->text = text;
 	o->fd = fd;
+	o->after = c->gate ? c->gate->wanted : 0;
 	*c->out_last = o;
 	c->out_last = &o->next;
 	c->queued += o->len;
@@ -109,9 +134,30 @@ int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
 	 * A peer that is dead, or reads nothing, is closed by the reading side; here nothing is
 	 * freed under the caller.
 	 */
-	if ((c->out == o && send_queued(c) < 0) || c->queued > OUT_LIMIT)
-		shutdown(c->fd, SHUT_RDWR);
+	if (c->out == o)
+		ctl_send_queued(c);
+	if (c->queued > OUT_LIMIT)
+		give_up_sending(c);
 	return 0;
+}
+
+int ctl_send(struct ctl_conn *c, json_t *msg, int fd)
+{
+	char *text = NULL;
+
+	if (msg && json_object_set_new(msg, "v", json_integer(CTL_VERSION)) == 0)
+		text = json_dumps(msg, JSON_COMPACT);
+	json_decref(msg);
+	return send_line(c, text, text ? strlen(text) : 0, fd);
+}
+
+int ctl_send_text(struct ctl_conn *c, const char *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy)
+		memcpy(copy, text, len);
+	return send_line(c, copy, len, -1);
 }
 
 /* A text that was cut may end inside a character, and names are bytes: JSON takes neither. */
@@ -141,6 +187,16 @@ const char *ctl_command(struct ctl_conn *c, json_t *msg)
 		ctl_send_error(c, "control protocol: a request needs a \"cmd\"");
 	return cmd;
 }
+
+/* Requests of a peer that has left are carried out like those of any other. */
+static bool has_unread(const struct ctl_conn *c)
+{
+	int bytes = 0;
+
+	return buf_len(&c->in) > 0 || (ioctl(c->fd, FIONREAD, &bytes) == 0 && bytes > 0);
+}
+
+static void ready(struct reactor_watch *w, uint32_t events);
 
 static int take_fd(struct ctl_conn *c)
 {
@@ -173,7 +229,7 @@ static void handle_line(struct ctl_conn *c, const char *line, size_t len)
 
 static void handle_lines(struct ctl_conn *c)
 {
-	while (c->fd >= 0 && !c->closing && !c->paused) {
+	while (c->fd >= 0 && !c->closing && !c->paused && !is_full(c)) {
 		const char *p = (const char *)buf_bytes(&c->in), *end;
 
 		end = buf_len(&c->in) ? memchr(p, '\n', buf_len(&c->in)) : NULL;
@@ -196,6 +252,8 @@ void ctl_resume(struct ctl_conn *c)
 	if (!c->paused || c->fd < 0)
 		return;
 	c->paused = false;
+	if (is_left_alone(c) && reactor_add(c->reactor, &c->watch, c->fd, EPOLLIN, ready) < 0)
+		return; /* without memory: closed with the daemon */
 	handle_lines(c);
 	if (c->fd >= 0)
 		watch_what_matters(c);
@@ -223,17 +281,32 @@ static int receive(struct ctl_conn *c)
 	return 1;
 }
 
+/* Full, it was not read from, so lines may be waiting. */
+static void empty(struct ctl_conn *c)
+{
+	ctl_send_queued(c);
+	handle_lines(c);
+	if (c->fd >= 0)
+		watch_what_matters(c);
+}
+
 static void ready(struct reactor_watch *w, uint32_t events)
 {
 	struct ctl_conn *c = container_of(w, struct ctl_conn, watch);
 	int r = 1;
 
-	if ((events & EPOLLOUT) && send_queued(c) < 0)
-		r = -1;
-	if (r > 0 && (events & EPOLLIN) && !c->closing && !c->paused) {
+	if (is_full(c)) {
+		empty(c);
+		return;
+	}
+	if (events & EPOLLOUT)
+		ctl_send_queued(c);
+	if ((events & EPOLLIN) && !c->closing && !c->paused) {
 		r = receive(c);
 		if (r > 0)
 			handle_lines(c);
+	} else if ((events & (EPOLLHUP | EPOLLERR)) && c->paused && has_unread(c)) {
+		reactor_remove(c->reactor, &c->watch); /* this event would come again and again */
 	} else if (events & (EPOLLHUP | EPOLLERR)) {
 		r = -1;
 	}

@@ -8,7 +8,7 @@
  *
  * Requests may be pipelined; answers come in the same order. A request may carry one file
  * descriptor (SCM_RIGHTS) and then says "fd": true. Another "v" is refused with an error answer.
- * Peers are checked by SO_PEERCRED: root, or the user the daemon runs as.
+ * Peers are checked by SO_PEERCRED: root, the user the daemon runs as, or members of a group.
  */
 #ifndef LIB_CTL_H
 #define LIB_CTL_H
@@ -24,12 +24,22 @@ enum {
 	CTL_VERSION = 1,
 	CTL_LINE_MAX = 64 * 1024,          /* longest request */
 	CTL_ANSWER_MAX = 64 * 1024 * 1024, /* longest answer */
+	CTL_HOLD = 1024 * 1024,            /* of answers nobody reads */
 	CTL_FDS_MAX = 64,                  /* descriptors received and not yet claimed */
 	CTL_CLIENTS_MAX = 64,
 };
 
 struct ctl_conn;
 struct ctl_out;
+
+/*
+ * Holds answers back until what they tell of has arrived where it matters: one is sent when
+ * `settled` has reached the `wanted` of the moment when it was given to be sent. The owner raises
+ * both, and then calls ctl_server_settled().
+ */
+struct ctl_gate {
+	uint64_t wanted, settled;
+};
 
 struct ctl_ops {
 	/* One message. FD is -1 or the callee's. MSG stays the caller's. C may be closed in here.
@@ -50,9 +60,11 @@ struct ctl_conn {
 	size_t queued;                   /* bytes of all of them */
 	int fds[CTL_FDS_MAX];            /* received, oldest first */
 	unsigned fds_count;
-	uid_t uid;    /* of the peer */
-	bool closing; /* close once everything is sent */
-	bool paused;  /* an answer comes later; nothing is read meanwhile */
+	const struct ctl_gate *gate; /* NULL = none */
+	uid_t uid;                   /* of the peer */
+	bool closing;                /* close once everything is sent */
+	bool paused;                 /* an answer comes later; nothing is read meanwhile */
+	bool patient; /* no request is taken while CTL_HOLD bytes wait to be read by the peer */
 };
 
 /* Takes FD, which must be non-blocking. 0 or -errno. */
@@ -61,18 +73,28 @@ void ctl_conn_done(struct ctl_conn *c);
 
 /* Sends MSG (its reference is taken, "v" is added) with FD (-1 = none; taken). 0 or -errno. */
 int ctl_send(struct ctl_conn *c, json_t *msg, int fd);
+/* What waits, as far as the gate and the socket allow. */
+void ctl_send_queued(struct ctl_conn *c);
 int ctl_send_error(struct ctl_conn *c, const char *text);
+/* The same for long messages that were written piece by piece: TEXT (copied) is LEN bytes of JSON
+ * on one line, an object with its "v". */
+int ctl_send_text(struct ctl_conn *c, const char *text, size_t len);
 /* {"ok": true} to fill and send. */
 json_t *ctl_ok(void);
 
-/* For answers that take time: no further message is delivered until ctl_resume(). */
+/* For answers that take time: no further message is delivered until ctl_resume(), which must not be
+ * called inside message(): that one is not over. What a peer has sent is carried out to the end, if
+ * it leaves meanwhile too. */
 void ctl_pause(struct ctl_conn *c);
 void ctl_resume(struct ctl_conn *c);
 
 /* The "cmd" of a request; sends the error itself and returns NULL if it is none of version 1. */
 const char *ctl_command(struct ctl_conn *c, json_t *msg);
 
-/* Accepts peers who are root or our own user; everybody else gets an error line. */
+/*
+ * Accepts peers who are root, our own user or of our group; everybody else gets an error line. They
+ * are `patient`, so a peer costs little memory whatever it sends.
+ */
 struct ctl_server;
 struct ctl_server_ops {
 	void (*request)(struct ctl_server *s, struct ctl_conn *c, json_t *msg, int fd);
@@ -86,15 +108,26 @@ struct ctl_server {
 	const struct ctl_server_ops *ops;
 	int fd;                     /* listening */
 	struct reactor_timer pause; /* accept again after running out of descriptors */
+	bool shared;                /* with the members of `group` */
+	gid_t group;
 	struct ctl_client *clients;
 	unsigned count;
-	void *owner; /* the caller's, after ctl_server_init() */
+	const struct ctl_gate *gate; /* for all who come from now on */
+	void *owner;                 /* the caller's, after ctl_server_init() */
 };
 
 /* Takes the listening FD. 0 or -errno. */
 int ctl_server_init(
 	struct ctl_server *s, struct reactor *r, int fd, const struct ctl_server_ops *ops);
+/* From now on members of GROUP may control it too. */
+void ctl_server_share(struct ctl_server *s, gid_t group);
 void ctl_server_done(struct ctl_server *s);
+/* Takes a connected FD, non-blocking, as if it had been accepted. NULL without memory. */
+struct ctl_conn *ctl_server_admit(struct ctl_server *s, int fd);
+/* The gate is open, further than before. */
+void ctl_server_settled(struct ctl_server *s);
+/* Calls FN for every connection. */
+void ctl_server_each(struct ctl_server *s, void (*fn)(void *arg, struct ctl_conn *c), void *arg);
 /* Sends a copy of MSG (borrowed) to every connection. */
 void ctl_server_broadcast(struct ctl_server *s, json_t *msg);
 

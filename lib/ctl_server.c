@@ -52,7 +52,25 @@ static void refuse(struct ctl_conn *c, const char *text)
 		shutdown(c->fd, SHUT_RDWR); /* `ready` sees the end and closes */
 }
 
-static void admit(struct ctl_server *s, int fd)
+static bool is_member(int fd, gid_t group)
+{
+	struct sock_peer peer;
+
+	if (!sock_peer(fd, &peer))
+		return false;
+	for (uint32_t i = 0; i < peer.id.group_count; i++) {
+		if (peer.id.groups[i] == group)
+			return true;
+	}
+	return peer.id.gid == group;
+}
+
+static bool may_control(const struct ctl_server *s, const struct ctl_conn *c)
+{
+	return c->uid == 0 || c->uid == geteuid() || (s->shared && is_member(c->fd, s->group));
+}
+
+struct ctl_conn *ctl_server_admit(struct ctl_server *s, int fd)
 {
 	struct ctl_client *client = calloc(1, sizeof(*client));
 
@@ -60,17 +78,24 @@ static void admit(struct ctl_server *s, int fd)
 		if (!client)
 			close(fd);
 		free(client);
-		return;
+		return NULL;
 	}
 	client->server = s;
+	client->conn.patient = true;
+	client->conn.gate = s->gate;
 	client->next = s->clients;
 	s->clients = client;
 	s->count++;
-	if (client->conn.uid != 0 && client->conn.uid != geteuid())
+	if (!may_control(s, &client->conn))
 		refuse(&client->conn,
-			"permission denied: only root or the daemon's own user may control it");
+			s->shared
+				? "permission denied: only root, the daemon's own user and members "
+				  "of its group may control it"
+				: "permission denied: only root or the daemon's own user may "
+				  "control it");
 	else if (s->count > CTL_CLIENTS_MAX)
 		refuse(&client->conn, "too many control connections");
+	return &client->conn;
 }
 
 static void incoming(struct reactor_watch *w, uint32_t events)
@@ -80,7 +105,7 @@ static void incoming(struct reactor_watch *w, uint32_t events)
 
 	(void)events;
 	while ((fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		admit(s, fd);
+		ctl_server_admit(s, fd);
 	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
 		return;
 	/* Out of descriptors: trying again at once would only burn the processor. */
@@ -107,6 +132,12 @@ int ctl_server_init(
 	return ret;
 }
 
+void ctl_server_share(struct ctl_server *s, gid_t group)
+{
+	s->shared = true;
+	s->group = group;
+}
+
 void ctl_server_done(struct ctl_server *s)
 {
 	if (s->fd < 0)
@@ -120,6 +151,18 @@ void ctl_server_done(struct ctl_server *s)
 	reactor_timer_cancel(s->reactor, &s->pause);
 	reactor_remove(s->reactor, &s->watch);
 	fd_close(&s->fd);
+}
+
+void ctl_server_settled(struct ctl_server *s)
+{
+	for (struct ctl_client *client = s->clients; client; client = client->next)
+		ctl_send_queued(&client->conn);
+}
+
+void ctl_server_each(struct ctl_server *s, void (*fn)(void *arg, struct ctl_conn *c), void *arg)
+{
+	for (struct ctl_client *client = s->clients; client; client = client->next)
+		fn(arg, &client->conn);
 }
 
 void ctl_server_broadcast(struct ctl_server *s, json_t *msg)

@@ -140,6 +140,13 @@ static int find_facts(
 	return 0;
 }
 
+void export_make_readonly(struct export_facts *facts)
+{
+	facts->flags |= NBD_FLAG_READ_ONLY;
+	facts->flags &= (uint16_t) ~(
+		NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO);
+}
+
 int export_open(const char *path, bool *readonly, struct export_facts *ret, struct err *err)
 {
 	struct export_facts facts;

@@ -30,6 +30,9 @@ int export_check_name(const char *name, size_t len, struct err *err);
  * 4096 bytes. What follows the scheme is looked at when it is connected to. */
 int export_check_uri(const char *uri, struct err *err);
 
+/* As a client that may not write sees it. */
+void export_make_readonly(struct export_facts *facts);
+
 /*
  * Opens the image or device PATH (read-only if *READONLY, or when the device says it is) and finds
  * its facts; *readonly tells how it was opened. Returns the fd, or -errno and one line that names

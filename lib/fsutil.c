@@ -137,10 +137,10 @@ char *fs_absolute(const char *path)
 	CLEANUP_FREE char *cwd = NULL;
 	char *joined;
 
-	while (path[0] == '.' && path[1] == '/')
-		path += 1 + strspn(path + 1, "/"); /* ".//a" is not "/a" */
 	if (!*path)
 		return NULL;
+	while (path[0] == '.' && path[1] == '/')
+		path += 1 + strspn(path + 1, "/"); /* ".//a" is not "/a" */
 	if (*path == '/')
 		return strdup(path);
 	cwd = getcwd(NULL, 0);

@@ -23,8 +23,10 @@ static void finish(struct handshake *h, bool go)
 
 static void end_early(struct handshake *h, const char *reason)
 {
+	const struct log_subject about = {.peer = h->peer.name};
+
 	if (reason)
-		log_peer(LOG_LEVEL_INFO, "%s: handshake ended: %s", h->peer.name, reason);
+		log_client(LOG_LEVEL_INFO, &about, "handshake ended: %s", reason);
 	finish(h, false);
 }
 
@@ -38,9 +40,9 @@ static void late(struct reactor_timer *t)
 static void restart_deadline(struct handshake *h)
 {
 	uint64_t spent = h->reactor->now - h->began;
-	uint64_t left = spent < HANDSHAKE_TOTAL_MS ? HANDSHAKE_TOTAL_MS - spent : 0;
+	uint64_t total = HANDSHAKE_STEPS * h->step_ms, left = spent < total ? total - spent : 0;
 
-	reactor_timer_set(h->reactor, &h->deadline, MIN_OF(left, (uint64_t)HANDSHAKE_OPTION_MS));
+	reactor_timer_set(h->reactor, &h->deadline, MIN_OF(left, h->step_ms));
 }
 
 /* 1 = all sent, 0 = the socket is full, -1 = gone. */
@@ -158,11 +160,13 @@ static void start(struct handshake *h, const struct export_facts *oldstyle)
 		return;
 	}
 	neg_oldstyle(oldstyle, &h->out);
+	h->neg.told = oldstyle->size;
 	h->neg.verdict = NEG_GO;
 }
 
-int handshake_init(struct handshake *h, struct reactor *r, int fd, const struct handshake_ops *ops,
-	const struct neg_env *env, const struct export_facts *oldstyle)
+int handshake_init(struct handshake *h, struct reactor *r, int fd, const struct sock_peer *peer,
+	const struct handshake_ops *ops, const struct neg_env *env,
+	const struct export_facts *oldstyle)
 {
 	int ret;
 
@@ -172,9 +176,11 @@ int handshake_init(struct handshake *h, struct reactor *r, int fd, const struct 
 	h->env = env;
 	h->fd = fd;
 	h->began = r->now;
+	h->step_ms = HANDSHAKE_OPTION_MS;
 	h->deadline.fn = late;
-	sock_peer(fd, &h->peer);
+	h->peer = *peer;
 	neg_init(&h->neg);
+	h->neg.who = &h->peer.id;
 	buf_init(&h->out, OUT_MAX);
 	start(h, oldstyle);
 	/* The greeting fits into any socket; what goes wrong shows in the next turn. */
@@ -185,6 +191,12 @@ int handshake_init(struct handshake *h, struct reactor *r, int fd, const struct 
 	if (ret < 0)
 		handshake_done(h);
 	return ret;
+}
+
+void handshake_set_timeout(struct handshake *h, uint64_t step_ms)
+{
+	h->step_ms = step_ms;
+	restart_deadline(h);
 }
 
 void handshake_done(struct handshake *h)

@@ -2,11 +2,41 @@
 /* Listening as options say; see listen.h. */
 #include "listen.h"
 
+#include "str.h"
+
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { RETRIES = 8, RETRY_MS = 50 };
+
+int listen_parse(const char *text, struct listen_place *ret, struct err *err)
+{
+	const char *colon = strrchr(text, ':'), *host = text;
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	struct listen_place place = {0};
+	uint64_t port = 0;
+
+	if (*text == '/') {
+		*ret = (struct listen_place){.path = text};
+		return 0;
+	}
+	if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+		host++;
+		len -= 2;
+	} else if (memchr(text, ':', len) || memchr(text, '[', len)) {
+		len = 0; /* which colon is it? */
+	}
+	if (!len || len >= sizeof(place.host) || str_number(colon + 1, 1, UINT16_MAX, &port) < 0)
+		return err_set(err, EINVAL,
+			"\"%.200s\": must be ADDRESS:PORT, [ADDRESS]:PORT, *:PORT or /PATH", text);
+	if (len != 1 || *host != '*')
+		memcpy(place.host, host, len);
+	place.port = (uint16_t)port;
+	*ret = place;
+	return 0;
+}
 
 static int open_unix(const char *path, mode_t mode, struct listeners *l, struct err *err)
 {
@@ -22,11 +52,30 @@ static int open_unix(const char *path, mode_t mode, struct listeners *l, struct 
 	return 0;
 }
 
+static int open_places(const struct listen_wish *wish, struct listeners *l, struct err *err)
+{
+	struct listen_place place;
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < wish->places->count; i++) {
+		ret = listen_parse(wish->places->items[i], &place, err);
+		if (ret == 0 && place.path)
+			ret = open_unix(place.path, wish->mode, l, err);
+		else if (ret == 0)
+			ret = sock_listen_tcp(
+				*place.host ? place.host : NULL, place.port, &l->sockets, err);
+	}
+	return ret;
+}
+
 static int open_all(const struct listen_wish *wish, struct listeners *l, struct err *err)
 {
 	bool everywhere = wish->addresses->count == 0 && wish->paths->count == 0;
-	int ret = everywhere ? sock_listen_tcp(NULL, wish->port, &l->sockets, err) : 0;
+	int ret;
 
+	if (wish->places && wish->places->count)
+		return open_places(wish, l, err);
+	ret = everywhere ? sock_listen_tcp(NULL, wish->port, &l->sockets, err) : 0;
 	for (size_t i = 0; ret == 0 && i < wish->addresses->count; i++)
 		ret = sock_listen_tcp(wish->addresses->items[i], wish->port, &l->sockets, err);
 	for (size_t i = 0; ret == 0 && i < wish->paths->count; i++)

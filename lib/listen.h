@@ -11,9 +11,20 @@
 struct listen_wish {
 	const struct opt_list *addresses; /* TCP */
 	uint16_t port;
-	const struct opt_list *paths; /* unix sockets; given alone, there is no TCP */
-	mode_t mode;                  /* of unix sockets */
+	const struct opt_list *paths;  /* unix sockets; given alone, there is no TCP */
+	const struct opt_list *places; /* for listen_parse(), instead of the others; NULL = none */
+	mode_t mode;                   /* of unix sockets */
 };
+
+/* One place: a port of an address, or a path. */
+struct listen_place {
+	const char *path; /* unix; NULL = TCP */
+	char host[256];   /* "" = all of IPv4 and IPv6 */
+	uint16_t port;
+};
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT", "*:PORT" or "/PATH". 0, or -EINVAL with a line. RET borrows. */
+int listen_parse(const char *text, struct listen_place *ret, struct err *err);
 
 struct listeners {
 	struct sock_list sockets;
@@ -22,7 +33,7 @@ struct listeners {
 };
 
 /*
- * Sockets passed by systemd are taken instead of WISH. Neither addresses nor paths: all of IPv4
+ * Sockets passed by systemd are taken instead of WISH. No addresses, paths or places: all of IPv4
  * and IPv6. What is in use is tried again for 0.4 s. 0 or -errno with a line; then nothing stays
  * open.
  */

@@ -19,6 +19,7 @@ int lobby_init(struct lobby *l, struct reactor *r, const struct lobby_ops *ops, 
 	l->ops = ops;
 	l->max = max;
 	l->pause.fn = pause_over;
+	l->step_ms = HANDSHAKE_OPTION_MS;
 	l->slots = calloc(max, sizeof(*l->slots));
 	return l->slots ? 0 : -ENOMEM;
 }
@@ -77,30 +78,50 @@ static void add_client(struct lobby *l, struct lobby_client *c)
 
 static void make_room(struct lobby *l)
 {
+	struct log_subject about = {0};
+
 	if (l->count < l->max)
 		return;
-	log_peer(LOG_LEVEL_WARN,
-		"%s: handshake ended: %zu unfinished ones are the limit, this is the oldest",
-		l->oldest->handshake.peer.name, l->max);
+	about.peer = l->oldest->handshake.peer.name;
+	log_client(LOG_LEVEL_WARN, &about,
+		"handshake ended: %zu unfinished ones are the limit, this is the oldest", l->max);
 	drop_client(l->oldest);
+}
+
+static void refuse_peer(const struct sock_peer *peer)
+{
+	const struct log_subject about = {.peer = peer->name};
+
+	log_client(LOG_LEVEL_INFO, &about, "not served: the rules allow and deny say so");
 }
 
 int lobby_admit(struct lobby *l, int fd)
 {
-	struct lobby_client *c = calloc(1, sizeof(*c));
+	struct lobby_client *c;
+	struct sock_peer peer;
 	int ret;
 
+	sock_peer(fd, &peer);
+	if (l->ops->admit && !l->ops->admit(l, &peer)) {
+		refuse_peer(&peer);
+		close(fd);
+		return 0;
+	}
+	c = calloc(1, sizeof(*c));
 	if (!c) {
 		close(fd);
 		return -ENOMEM;
 	}
 	make_room(l);
 	c->lobby = l;
-	ret = handshake_init(&c->handshake, l->reactor, fd, &client_ops, &l->env, l->oldstyle);
+	ret = handshake_init(
+		&c->handshake, l->reactor, fd, &peer, &client_ops, &l->env, l->oldstyle);
 	if (ret < 0) {
 		free(c);
 		return ret;
 	}
+	if (l->step_ms != HANDSHAKE_OPTION_MS)
+		handshake_set_timeout(&c->handshake, l->step_ms);
 	add_client(l, c);
 	return 0;
 }

@@ -16,11 +16,14 @@ struct lobby;
 struct lobby_client {
 	struct handshake handshake;
 	struct lobby *lobby;
-	uint64_t id; /* unique while the lobby lives */
+	uint64_t id;       /* unique while the lobby lives */
+	uint64_t question; /* for the owner: number of its lookup */
 	struct lobby_client *older, *newer;
 };
 
 struct lobby_ops {
+	/* May this peer begin a handshake? NULL: all may. Those who may not are closed at once. */
+	bool (*admit)(struct lobby *l, const struct sock_peer *peer);
 	/* handshake.neg.lookup_id is wanted; answer by lobby_client's handshake, now or later. */
 	void (*lookup)(struct lobby *l, struct lobby_client *c);
 	/* The client may enter. The callee takes c->handshake.fd (sets it to -1) or it is closed.
@@ -44,6 +47,7 @@ struct lobby {
 	struct lobby_listener listeners[SOCK_LISTEN_MAX];
 	size_t listening;
 	struct reactor_timer pause; /* accept again after running out of descriptors */
+	uint64_t step_ms;           /* deadline of each option, for those who come from now on */
 	struct lobby_client *oldest, *newest;
 	struct lobby_client **slots; /* id % max -> client */
 	size_t count, max;

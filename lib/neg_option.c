@@ -70,7 +70,7 @@ static bool find_export(struct neg *n, const struct neg_env *env, const char *na
 			"an export name has at most 4096 bytes of UTF-8 without zero bytes", out);
 		return false;
 	}
-	*ret = env->find(env->ctx, name, len);
+	*ret = env->find(env->ctx, n->who, name, len);
 	if (*ret != NEG_NO_EXPORT)
 		return true;
 	neg_reply_text(n, NBD_REP_ERR_UNKNOWN,
@@ -82,7 +82,7 @@ static void opt_export_name(
 	struct neg *n, const struct neg_env *env, const uint8_t *p, struct buf *out)
 {
 	(void)out;
-	n->lookup_id = env->find(env->ctx, (const char *)p, n->payload);
+	n->lookup_id = env->find(env->ctx, n->who, (const char *)p, n->payload);
 	if (n->features.extended)
 		neg_close(n, "EXPORT_NAME after extended headers");
 	else if (env->shutting_down)
@@ -125,8 +125,10 @@ static void opt_list(struct neg *n, const struct neg_env *env, const uint8_t *p,
 		neg_reply_text(n, NBD_REP_ERR_INVALID, "LIST takes no data", out);
 		return;
 	}
-	for (size_t i = 0; env->at(env->ctx, i, &item); i++)
-		reply_server(n, &item, out);
+	for (size_t i = 0; env->at(env->ctx, n->who, i, &item); i++) {
+		if (item.name)
+			reply_server(n, &item, out);
+	}
 	neg_reply(n, NBD_REP_ACK, NULL, 0, out);
 }
 
@@ -360,6 +362,8 @@ static void answer_export_name(struct neg *n, const struct export_facts *facts, 
 void neg_answer(
 	struct neg *n, const struct neg_env *env, const struct export_facts *facts, struct buf *out)
 {
+	n->told = facts->size;
+	n->told_readonly = facts->flags & NBD_FLAG_READ_ONLY;
 	if (n->option == NBD_OPT_EXPORT_NAME)
 		answer_export_name(n, facts, out);
 	else

@@ -45,14 +45,16 @@ struct neg_item {
 struct neg_env {
 	void *ctx;
 	bool shutting_down; /* options are answered with ERR_SHUTDOWN */
+	/* WHO is that of the struct neg. An export that WHO may not use does not exist for it. */
 	/* Id of the export called NAME ("" = the default one), or NEG_NO_EXPORT. */
-	uint32_t (*find)(void *ctx, const char *name, size_t len);
-	/* The INDEXth export; false behind the last. */
-	bool (*at)(void *ctx, size_t index, struct neg_item *ret);
+	uint32_t (*find)(void *ctx, const void *who, const char *name, size_t len);
+	/* The INDEXth export, with name = NULL if it is not for WHO; false behind the last. */
+	bool (*at)(void *ctx, const void *who, size_t index, struct neg_item *ret);
 	bool (*by_id)(void *ctx, uint32_t id, struct neg_item *ret);
 };
 
 struct neg {
+	const void *who; /* the client, for the calls of the env; set behind neg_init() */
 	enum neg_verdict verdict;
 	enum { NEG_FLAGS, NEG_HEADER, NEG_PAYLOAD, NEG_SKIP, NEG_WAIT } state;
 	bool fixed, no_zeroes;
@@ -64,6 +66,8 @@ struct neg {
 	struct buf in;                    /* the incomplete header or payload */
 	uint32_t lookup_id;               /* export asked for by EXPORT_NAME, INFO or GO */
 	bool want_name, want_description; /* of the current INFO or GO */
+	uint64_t told;                    /* size of the export in the last answer, */
+	bool told_readonly;               /* and whether it was read-only there */
 	uint32_t context_export;          /* export that base:allocation was selected for */
 	const char *reason;
 };

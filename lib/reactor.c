@@ -62,7 +62,8 @@ int reactor_init(struct reactor *r)
 	queue_init(&r->posted);
 	pthread_mutex_init(&r->lock, NULL);
 	r->wake_fd = -1;
-	r->now = clock_ms();
+	r->now_ns = clock_ns();
+	r->now = clock_ms_at(r->now_ns);
 	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (r->epoll_fd < 0)
 		return -errno;
@@ -345,9 +346,12 @@ static int look_until(struct reactor *r, uint64_t end)
 		if (hot_had_input(r))
 			return LOOK_FOUND;
 		n = is_hot(r) && i % HOT_LOOKS ? 0 : fetch(r, 0);
-		if (n != 0 || clock_ns() >= end)
+		if (n != 0)
 			return n;
 		sched_yield();
+		r->now_ns = clock_ns();
+		if (r->now_ns >= end)
+			return 0;
 	}
 }
 
@@ -359,7 +363,7 @@ static int wait_for_events(struct reactor *r)
 
 	if (timeout == 0 || r->spin.budget == 0)
 		return fetch(r, timeout);
-	began = clock_ns();
+	began = r->now_ns = clock_ns();
 	if (look)
 		n = look_until(r, began + r->spin.budget);
 	if (n != 0) {
@@ -381,7 +385,8 @@ static int turn(struct reactor *r)
 	}
 	if (n < 0 && errno != EINTR)
 		return -errno;
-	r->now = clock_ms();
+	r->now_ns = clock_ns();
+	r->now = clock_ms_at(r->now_ns);
 	r->batch_len = MAX_OF(n, 0);
 	deliver(r);
 	run_posted(r);
@@ -390,13 +395,19 @@ static int turn(struct reactor *r)
 	return 0;
 }
 
-int reactor_run(struct reactor *r)
+int reactor_run_until(struct reactor *r, bool (*is_done)(void *arg), void *arg)
 {
 	int ret = 0;
 
-	while (ret == 0 && !__atomic_load_n(&r->stopped, __ATOMIC_ACQUIRE))
+	while (ret == 0 && !__atomic_load_n(&r->stopped, __ATOMIC_ACQUIRE) &&
+		!(is_done && is_done(arg)))
 		ret = turn(r);
 	return ret;
+}
+
+int reactor_run(struct reactor *r)
+{
+	return reactor_run_until(r, NULL, NULL);
 }
 
 void reactor_stop(struct reactor *r)

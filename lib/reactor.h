@@ -46,8 +46,9 @@ struct reactor_queue {
 
 struct reactor {
 	int epoll_fd;
-	int wake_fd;  /* eventfd */
-	uint64_t now; /* ms, taken once a turn */
+	int wake_fd;     /* eventfd */
+	uint64_t now;    /* ms, taken once a turn */
+	uint64_t now_ns; /* the same for measuring (clock_ns()), also taken before each look */
 	bool stopped;
 	struct spin spin;          /* busy polling; off unless reactor_busy_poll() was called */
 	struct reactor_watch *hot; /* the only one that had an event in the last turn */
@@ -67,6 +68,8 @@ void reactor_done(struct reactor *r);
 
 /* Runs until reactor_stop(). Returns 0, or -errno if epoll itself fails. */
 int reactor_run(struct reactor *r);
+/* The same; also ends between two turns when IS_DONE(ARG). */
+int reactor_run_until(struct reactor *r, bool (*is_done)(void *arg), void *arg);
 void reactor_stop(struct reactor *r);
 
 /* From now on waits may begin with up to NS nanoseconds of looking instead of sleeping (spin.h). */

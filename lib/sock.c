@@ -23,7 +23,8 @@ enum {
 	KEEP_IDLE_S = 60,
 	KEEP_INTERVAL_S = 10,
 	KEEP_COUNT = 6,
-	UNIX_SEND_BYTES = 2 * 1024 * 1024
+	UNIX_SEND_BYTES = 2 * 1024 * 1024,
+	GROUPS_READ_MAX = 1024
 };
 
 void sock_list_close(struct sock_list *list)
@@ -196,6 +197,23 @@ int sock_connect_unix(const char *path, struct err *err)
 	return fd;
 }
 
+int sock_try_unix(const char *path)
+{
+	struct sockaddr_un sa;
+	int fd, ret = unix_address(path, &sa, NULL);
+
+	if (ret < 0)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
 static void forget_activation(void)
 {
 	unsetenv("LISTEN_PID");
@@ -270,6 +288,17 @@ int sock_accept(int fd)
 	return client;
 }
 
+static void find_groups(int fd, struct peers_id *id)
+{
+	gid_t all[GROUPS_READ_MAX];
+	socklen_t len = sizeof(all);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, all, &len) < 0)
+		return;
+	for (size_t i = 0; i < len / sizeof(all[0]) && i < PEERS_GROUPS_MAX; i++)
+		id->groups[id->group_count++] = all[i];
+}
+
 static void name_unix(int fd, struct sock_peer *ret)
 {
 	struct ucred cred = {.uid = (uid_t)-1};
@@ -277,6 +306,8 @@ static void name_unix(int fd, struct sock_peer *ret)
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	ret->local = true;
+	ret->id = (struct peers_id){.kind = PEERS_UNIX, .uid = cred.uid, .gid = cred.gid};
+	find_groups(fd, &ret->id);
 	snprintf(ret->host, sizeof(ret->host), "unix:uid=%u", cred.uid);
 	snprintf(ret->name, sizeof(ret->name), "unix:uid=%u,pid=%d", cred.uid, cred.pid);
 }
@@ -287,10 +318,15 @@ static void name_inet(const struct sockaddr_storage *ss, char *host, char *name,
 	const struct sockaddr_in6 *in6 = (const void *)ss;
 	char text[INET6_ADDRSTRLEN] = "?";
 
-	if (ss->ss_family == AF_INET) {
-		inet_ntop(AF_INET, &in4->sin_addr, text, sizeof(text));
+	/* Of a socket for both, as systemd makes them, IPv4 comes as ::ffff:192.0.2.1. */
+	bool mapped = ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+
+	if (ss->ss_family == AF_INET || mapped) {
+		inet_ntop(AF_INET,
+			mapped ? (const void *)&in6->sin6_addr.s6_addr[12] : &in4->sin_addr, text,
+			sizeof(text));
 		snprintf(host, room, "%s", text);
-		snprintf(name, room, "%s:%u", text, ntohs(in4->sin_port));
+		snprintf(name, room, "%s:%u", text, ntohs(mapped ? in6->sin6_port : in4->sin_port));
 		return;
 	}
 	inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
@@ -298,22 +334,26 @@ static void name_inet(const struct sockaddr_storage *ss, char *host, char *name,
 	snprintf(name, room, "[%s]:%u", text, ntohs(in6->sin6_port));
 }
 
-void sock_peer(int fd, struct sock_peer *ret)
+bool sock_peer(int fd, struct sock_peer *ret)
 {
 	struct sockaddr_storage ss = {0};
 	socklen_t len = sizeof(ss);
+	bool connected = getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
 
 	memset(ret, 0, sizeof(*ret));
-	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
+	if (!connected) {
 		snprintf(ret->name, sizeof(ret->name), "unknown");
-	else if (ss.ss_family == AF_UNIX)
+	} else if (ss.ss_family == AF_UNIX) {
 		name_unix(fd, ret);
-	else if (ss.ss_family == AF_INET || ss.ss_family == AF_INET6)
+	} else if (ss.ss_family == AF_INET || ss.ss_family == AF_INET6) {
 		name_inet(&ss, ret->host, ret->name, sizeof(ret->name));
-	else
+		peers_identify((const struct sockaddr *)&ss, &ret->id);
+	} else {
 		snprintf(ret->name, sizeof(ret->name), "family %d", ss.ss_family);
+	}
 	if (!ret->host[0])
 		snprintf(ret->host, sizeof(ret->host), "%s", ret->name);
+	return connected;
 }
 
 void sock_local_name(int fd, char *out, size_t room)

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "peers.h"
 
 enum { SOCK_LISTEN_MAX = 64, SOCK_NAME_MAX = 128, SOCK_UNIX_PATH_MAX = 107 };
 
@@ -36,6 +37,8 @@ int sock_listen_unix(const char *path, mode_t mode, struct err *err);
 
 /* Blocking connect; returns a blocking fd. */
 int sock_connect_unix(const char *path, struct err *err);
+/* Never waits: the fd, non-blocking, or -EAGAIN if too many wait already, or -errno. */
+int sock_try_unix(const char *path);
 
 /* sd_listen_fds(3) protocol: appends the sockets systemd passed to us and unsets its variables.
  * Returns how many, or -EINVAL for a number that is none or too high. */
@@ -57,9 +60,11 @@ struct sock_peer {
 	char name[SOCK_NAME_MAX]; /* "192.0.2.1:4711", "[::1]:4711", "unix:uid=1000,pid=12" */
 	char host[SOCK_NAME_MAX]; /* the same without port and pid: what limits count by */
 	bool local;               /* unix socket */
+	struct peers_id id;       /* for access rules */
 };
 
-void sock_peer(int fd, struct sock_peer *ret);
+/* False: it is no connected socket (any more), and "unknown". */
+bool sock_peer(int fd, struct sock_peer *ret);
 /* Where a listening socket listens, as text. */
 void sock_local_name(int fd, char *out, size_t room);
 

@@ -15,7 +15,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { LINGER_MS = 1000, STALL_BYTES = 64 * 1024, STALL_SHARE = 64 };
+enum {
+	LINGER_MS = 1000,
+	LEAVE_MS = 500,        /* for a moment between requests */
+	LEAVE_STALL_MS = 5000, /* without taking a byte of its replies */
+	STALL_BYTES = 64 * 1024,
+	STALL_SHARE = 64
+};
 
 static void end_of_turn(struct reactor_task *t);
 static void linger_over(struct reactor_timer *t);
@@ -34,11 +40,12 @@ struct conn *conn_new(int fd, uint64_t id, const struct features *agreed, uint16
 	c->local = peer.local;
 	c->fd = fd;
 	c->id = id;
-	c->agreed = *agreed;
-	c->flags = flags;
+	c->rules.agreed = *agreed;
+	c->rules.flags = flags;
 	c->out_last = &c->out;
 	c->turn.fn = end_of_turn;
 	c->linger.fn = linger_over;
+	limiter_init(c);
 	buf_init(&c->stash, LANE_RX_BYTES);
 	return c;
 }
@@ -64,23 +71,31 @@ void conn_kill(struct conn *c)
 	conn_wake(c);
 }
 
+void conn_cut(struct conn *c)
+{
+	shutdown(c->fd, SHUT_RDWR);
+	conn_kill(c);
+}
+
 void conn_reply(struct request *rq)
 {
 	struct conn *c = rq->conn;
 
 	if (rq->error)
-		atomic_fetch_add_explicit(&c->lane->stats.errors, 1, memory_order_relaxed);
+		tally_error(&c->tally, rq->error);
 	if (c->state == CONN_DEAD) {
 		conn_release(c, rq);
 		conn_wake(c);
 		return;
 	}
-	reply_build(rq, &c->agreed);
+	reply_build(rq, &c->rules.agreed);
 	if (rq->data_len == 0)
 		conn_put_data(c, rq);
 	rq->next = NULL;
 	*c->out_last = rq;
 	c->out_last = &rq->next;
+	if (!c->fresh)
+		c->fresh = rq;
 	conn_wake(c);
 }
 
@@ -94,17 +109,36 @@ static void ended(struct conn *c)
 	reactor_remove(&l->reactor, &c->watch);
 	reactor_undefer(&l->reactor, &c->turn);
 	reactor_timer_cancel(&l->reactor, &c->linger);
+	limiter_done(c);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
 	l->ended(l, c);
 }
 
+/* It leaves, and is not through with it. A slow disk is waited for, a client that takes nothing is
+ * not. */
+static void look_how_it_leaves(struct conn *c)
+{
+	if (c->deaf && c->send_full && c->moved == c->leave_moved) {
+		conn_log(c, LOG_LEVEL_WARN, "cut: it was to leave, and does not take its replies");
+		conn_kill(c);
+		return;
+	}
+	c->deaf = true;
+	c->leave_moved = c->moved;
+	reactor_timer_set(&c->lane->reactor, &c->linger, LEAVE_STALL_MS);
+	conn_wake(c);
+}
+
 static void linger_over(struct reactor_timer *t)
 {
 	struct conn *c = container_of(t, struct conn, linger);
 
-	conn_kill(c);
+	if (c->state == CONN_LINGER)
+		conn_kill(c);
+	else if (c->state != CONN_DEAD)
+		look_how_it_leaves(c);
 }
 
 static bool between_requests(const struct conn *c)
@@ -134,6 +168,7 @@ static void drop_queue(struct conn *c)
 		conn_release(c, rq);
 	}
 	c->out_last = &c->out;
+	c->fresh = NULL;
 	if (c->filling)
 		conn_release(c, c->filling);
 	c->filling = NULL;
@@ -141,7 +176,7 @@ static void drop_queue(struct conn *c)
 
 static bool is_reading(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->blocked;
+	return c->state == CONN_OPEN && !c->blocked && !c->deaf;
 }
 
 static void watch_what_matters(struct conn *c)
@@ -153,6 +188,25 @@ static void watch_what_matters(struct conn *c)
 	if (c->send_full)
 		events |= EPOLLOUT;
 	reactor_change(&c->lane->reactor, &c->watch, events);
+}
+
+/* The part of a request that was not received to its end: it was not begun either. */
+static void drop_partial(struct conn *c)
+{
+	c->head_len = 0;
+	if (c->filling)
+		conn_release(c, c->filling);
+	c->filling = NULL;
+}
+
+/* Is this the moment to end it? */
+static bool may_go(struct conn *c)
+{
+	if (c->state != CONN_OPEN)
+		return false;
+	if (c->deaf && !c->blocked)
+		drop_partial(c);
+	return between_requests(c) && (c->deaf || !conn_receive(c)) && c->state == CONN_OPEN;
 }
 
 static void end_of_turn(struct reactor_task *t)
@@ -171,8 +225,7 @@ static void end_of_turn(struct reactor_task *t)
 	c->send_full = sent == 0;
 	if (c->blocked && !c->is_waiting && sent == 1)
 		conn_resume(c);
-	if (c->state == CONN_OPEN && c->lane->draining && between_requests(c) && !conn_receive(c) &&
-		c->state == CONN_OPEN)
+	if (c->leaving && may_go(c))
 		begin_linger(c);
 	if (c->state == CONN_ENDING && c->requests == 0) {
 		ended(c);
@@ -225,18 +278,73 @@ void conn_begin(struct conn *c)
 	l->conns = c;
 	ret = reactor_add(&l->reactor, &c->watch, c->fd, EPOLLIN, ready);
 	if (ret < 0) {
-		log_peer(LOG_LEVEL_ERROR, "%s: ended: %s", c->name, strerror(-ret));
+		conn_log(c, LOG_LEVEL_ERROR, "ended: %s", strerror(-ret));
 		conn_kill(c);
 		return;
 	}
 	c->watch.look = look;
+	c->rest_since = l->reactor.now;
+	lane_watch_rest(l);
+	if (l->draining)
+		conn_drain(c);
+	else if (c->outdated)
+		conn_leave(c);
 	conn_receive(c); /* its first requests may have come before us */
 	conn_wake(c);
 }
 
 void conn_drain(struct conn *c)
 {
+	c->rules.shutting_down = true;
+	c->leaving = true;
+	limiter_forgive(c);
 	conn_wake(c);
+}
+
+void conn_leave(struct conn *c)
+{
+	if (c->leaving || c->state != CONN_OPEN)
+		return;
+	c->leaving = true;
+	reactor_timer_set(&c->lane->reactor, &c->linger, LEAVE_MS);
+	limiter_forgive(c);
+	conn_wake(c);
+}
+
+/* A write whose data is still coming was checked already. */
+static void check_filling(struct conn *c)
+{
+	struct request *rq = c->filling;
+
+	if (!rq || rq->error)
+		return;
+	rq->error = request_beyond(&rq->nbd, c->rules.size, &rq->text);
+	if (rq->error)
+		c->skip = rq->nbd.length - rq->filled;
+}
+
+bool conn_resize(struct conn *c, uint64_t size)
+{
+	bool stays = c->state == CONN_OPEN && !c->leaving;
+
+	if (c->rules.size == size)
+		return false;
+	c->rules.size = MIN_OF(c->rules.size, size);
+	check_filling(c);
+	conn_leave(c);
+	return stays;
+}
+
+bool conn_is_idle(struct conn *c, uint64_t now, uint64_t limit)
+{
+	bool rests = c->state == CONN_OPEN && !c->leaving && !c->blocked &&
+		c->requests == (c->filling ? 1 : 0) && c->moved == c->rest_moved;
+
+	if (!rests) {
+		c->rest_since = now;
+		c->rest_moved = c->moved;
+	}
+	return rests && now - c->rest_since >= limit;
 }
 
 bool conn_is_stalled(struct conn *c, uint64_t now, uint64_t stall)

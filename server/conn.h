@@ -12,8 +12,11 @@
 #include "buf.h"
 #include "feature.h"
 #include "lane.h"
+#include "limiter.h"
+#include "log.h"
 #include "nbd.h"
 #include "sock.h"
+#include "tally.h"
 
 struct snapshot;
 
@@ -27,12 +30,12 @@ enum conn_state {
 struct conn {
 	struct lane *lane;
 	int fd;
-	uint64_t id;              /* given by whoever made the connection */
+	uint64_t id;              /* given by the master, or by worker.c to those without one */
 	char name[SOCK_NAME_MAX]; /* of the peer, for log lines */
 	bool local;               /* a unix socket */
 	struct storage *storage;  /* what it is served; the lane's, or one of its own */
-	uint16_t flags;           /* transmission flags announced */
-	struct features agreed;
+	/* What it was told and agreed on; its size shrinks with the export and never grows. */
+	struct request_rules rules;
 	enum conn_state state;
 	struct reactor_watch watch;
 	struct reactor_task turn;  /* work at the end of the turn */
@@ -40,10 +43,17 @@ struct conn {
 	struct io closing;         /* of a storage of its own, in a thread */
 	struct reactor_task adopt; /* main thread to lane, and back when it has ended */
 	struct reactor_timer linger;
+	/* We end it: between requests if there is such a moment soon, else it becomes deaf. */
+	bool leaving;
+	bool deaf;            /* its socket is read no more; what was received is answered */
+	bool outdated;        /* it was told what is no longer so: ends as soon as it begins */
+	uint64_t leave_moved; /* bytes, when we last looked at how it leaves */
+	uint64_t rest_since, rest_moved; /* ms and bytes: conn_is_idle() */
+	struct limiter_debt debt;
 	struct conn *next, **link; /* in the lane */
 	struct conn *next_waiting;
 	bool is_waiting;
-	bool blocked;                     /* no room for `pending` */
+	bool blocked;                     /* no room for `pending`, or it is to wait */
 	bool send_full;                   /* the socket takes no more for now */
 	bool grown;                       /* the socket has been given more room */
 	uint64_t moved;                   /* bytes received and sent */
@@ -60,7 +70,19 @@ struct conn {
 	size_t bytes;
 	struct request *out, **out_last; /* replies to send */
 	size_t out_sent;                 /* bytes of the first one already sent */
+	struct request *fresh;           /* the first of them whose time was not taken yet */
+	struct tally tally;
+	/* worker.c's */
+	bool of_master;     /* it is told when this one has gone */
+	uint64_t since;     /* s of the epoch */
+	uint64_t number;    /* in the order they came */
+	struct conn *later; /* the client that came next */
+	struct conn **earlier;
 };
+
+/* A line about this client; of many only some are logged. From any thread that may read its id. */
+#define conn_log(c, level, ...)                                                                    \
+	log_client(level, &(struct log_subject){.client = (c)->id, .peer = (c)->name}, __VA_ARGS__)
 
 /* Takes FD, which must be non-blocking. NULL without memory (FD is closed then). */
 struct conn *conn_new(int fd, uint64_t id, const struct features *agreed, uint16_t flags);
@@ -73,15 +95,27 @@ void conn_free(struct conn *c);
 void conn_begin(struct conn *c);
 /* The outcome of RQ is known: sends the reply. */
 void conn_reply(struct request *rq);
-/* Ends between requests. */
+/* Ends between requests; those that still come get ESHUTDOWN. */
 void conn_drain(struct conn *c);
+/*
+ * Ends between requests, and none gets an error: all that was received is answered. A client that
+ * never rests is read no more after a while, and asks again on its next connection.
+ */
+void conn_leave(struct conn *c);
+/* The export has SIZE bytes from now on. True: was told another size, and leaves for that. */
+bool conn_resize(struct conn *c, uint64_t size);
 /* Ends at once; c->lane->ended() follows when nothing is in flight. */
 void conn_kill(struct conn *c);
+/* The same, and the client learns of it before that. */
+void conn_cut(struct conn *c);
 /*
  * To be asked now and then while others wait for memory: true if this one holds some and moved
  * less than 64 KiB and a 64th of what it holds in STALL ms. A trickle is no progress.
  */
 bool conn_is_stalled(struct conn *c, uint64_t now, uint64_t stall);
+
+/* To be asked now and then: true if nothing was under way or came in for LIMIT ms. */
+bool conn_is_idle(struct conn *c, uint64_t now, uint64_t limit);
 
 /* Its end of the turn will be looked after. */
 void conn_wake(struct conn *c);

@@ -6,6 +6,7 @@
 #include "conn.h"
 
 #include "exec.h"
+#include "limiter.h"
 #include "log.h"
 #include "util.h"
 
@@ -17,7 +18,7 @@ enum { LONG_PAYLOAD = 16 * 1024, AFTER_LONG_PAYLOAD = 256 };
 
 static void protocol_error(struct conn *c, const char *what)
 {
-	log_peer(LOG_LEVEL_WARN, "%s: ended: %s", c->name, what);
+	conn_log(c, LOG_LEVEL_WARN, "ended: %s", what);
 	conn_kill(c);
 }
 
@@ -43,29 +44,11 @@ static bool within_limits(const struct conn *c, size_t cost)
 		(c->requests < l->requests && (cost == 0 || c->bytes + cost <= l->conn_bytes));
 }
 
-static struct request_rules rules_of(const struct conn *c)
-{
-	const struct export_facts *facts = &c->storage->facts;
-
-	return (struct request_rules){.size = facts->size,
-		.flags = c->flags,
-		.block_min = facts->block_min,
-		.agreed = c->agreed,
-		.shutting_down = c->lane->draining};
-}
-
-static void count(struct conn *c, const struct request *rq)
-{
-	struct lane_stats *s = &c->lane->stats;
-
-	if (rq->nbd.type < NBD_CMD_COUNT)
-		atomic_fetch_add_explicit(&s->requests[rq->nbd.type], 1, memory_order_relaxed);
-}
-
 /* The payload is here (or there is none): runs, or is answered with its error. */
 static void launch(struct conn *c, struct request *rq)
 {
-	count(c, rq);
+	tally_request(&c->tally, rq->nbd.type);
+	rq->began = c->lane->reactor.now_ns;
 	if (rq->error)
 		conn_reply(rq);
 	else
@@ -75,10 +58,9 @@ static void launch(struct conn *c, struct request *rq)
 /* Gives the decoded request a slot and a buffer; false if there is no room now. */
 static bool admit(struct conn *c, const struct nbd_request *nbd)
 {
-	struct request_rules rules = rules_of(c);
-	uint64_t payload = request_payload(nbd, c->agreed.extended);
+	uint64_t payload = request_payload(nbd, c->rules.agreed.extended);
 	const char *text;
-	int error = request_check(nbd, &rules, &text);
+	int error = request_check(nbd, &c->rules, &text);
 	size_t need = error ? 0 : request_buffer(nbd);
 	struct request *rq;
 
@@ -89,11 +71,13 @@ static bool admit(struct conn *c, const struct nbd_request *nbd)
 		lane_wait(c->lane, c);
 		return false;
 	}
+	limiter_next(&c->debt);
 	rq->nbd = *nbd;
 	rq->conn = c;
 	rq->error = error;
 	rq->text = text;
 	c->requests++;
+	tally_in_flight(&c->tally, c->requests);
 	c->bytes += rq->data_cost;
 	c->skip = error ? payload : 0;
 	if (payload > 0)
@@ -103,6 +87,11 @@ static bool admit(struct conn *c, const struct nbd_request *nbd)
 	return true;
 }
 
+static bool is_paid(struct conn *c, const struct nbd_request *nbd)
+{
+	return !c->lane->throttle || limiter_pay(c, nbd);
+}
+
 /* False: blocked, the request waits in c->pending. */
 static bool take_request(struct conn *c, const struct nbd_request *nbd)
 {
@@ -110,11 +99,11 @@ static bool take_request(struct conn *c, const struct nbd_request *nbd)
 		stop_reading(c);
 		return true;
 	}
-	if (request_payload(nbd, c->agreed.extended) > UINT32_MAX) {
+	if (request_payload(nbd, c->rules.agreed.extended) > UINT32_MAX) {
 		protocol_error(c, "payload of more than 4 GiB announced");
 		return true;
 	}
-	if (admit(c, nbd))
+	if (is_paid(c, nbd) && admit(c, nbd))
 		return true;
 	c->pending = *nbd;
 	c->blocked = true;
@@ -123,7 +112,7 @@ static bool take_request(struct conn *c, const struct nbd_request *nbd)
 
 static size_t header_bytes(const struct conn *c)
 {
-	return c->agreed.extended ? NBD_REQUEST_EXT_BYTES : NBD_REQUEST_BYTES;
+	return c->rules.agreed.extended ? NBD_REQUEST_EXT_BYTES : NBD_REQUEST_BYTES;
 }
 
 /* Returns the bytes used. */
@@ -140,7 +129,7 @@ static size_t take_header(struct conn *c, const uint8_t *p, size_t len)
 		p = c->head;
 	}
 	c->head_len = 0;
-	if (nbd_request_decode(p, c->agreed.extended, &nbd) < 0)
+	if (nbd_request_decode(p, c->rules.agreed.extended, &nbd) < 0)
 		protocol_error(c, "request with a wrong magic number");
 	else
 		take_request(c, &nbd);
@@ -257,7 +246,7 @@ void conn_resume(struct conn *c)
 {
 	struct nbd_request nbd = c->pending;
 
-	if (c->state != CONN_OPEN || !c->blocked || c->is_waiting)
+	if (c->state != CONN_OPEN || !c->blocked || c->is_waiting || limiter_waits(&c->debt))
 		return;
 	c->blocked = false;
 	if (take_request(c, &nbd))

@@ -14,6 +14,7 @@
  */
 #include "conn.h"
 
+#include "clock.h"
 #include "reply.h"
 #include "util.h"
 
@@ -40,6 +41,7 @@ void conn_put_data(struct conn *c, struct request *rq)
 void conn_release(struct conn *c, struct request *rq)
 {
 	c->requests--;
+	counter_set(&c->tally.in_flight, c->requests);
 	c->bytes -= rq->data_cost;
 	lane_put_request(c->lane, rq);
 }
@@ -93,14 +95,26 @@ static int gather(const struct conn *c, struct iovec *iov, size_t *ret_total, bo
 
 static void count_sent(struct conn *c, const struct request *rq)
 {
-	struct lane_stats *s = &c->lane->stats;
-
 	if (rq->error)
 		return;
-	if (rq->nbd.type == NBD_CMD_READ)
-		atomic_fetch_add_explicit(&s->bytes_read, rq->nbd.length, memory_order_relaxed);
-	else if (rq->nbd.type == NBD_CMD_WRITE)
-		atomic_fetch_add_explicit(&s->bytes_written, rq->nbd.length, memory_order_relaxed);
+	tally_success(&c->tally, rq->nbd.type, rq->nbd.length);
+}
+
+/*
+ * Once for all replies of a turn, behind the first call that sends some: a short read copies its
+ * pages only there, and may wait for them. That a client is slow to take its replies is not
+ * counted.
+ */
+static void take_times(struct conn *c)
+{
+	uint64_t now;
+
+	if (!c->fresh)
+		return;
+	now = clock_ns();
+	for (struct request *rq = c->fresh; rq; rq = rq->next)
+		tally_latency(&c->tally, rq->nbd.type, now - rq->began);
+	c->fresh = NULL;
 }
 
 /* Gives back what N more bytes complete. */
@@ -157,9 +171,11 @@ static bool fail_view(struct conn *c, struct request *rq)
 {
 	if (rq == c->out && c->out_sent > 0)
 		return false;
-	rq->error = EIO;
-	atomic_fetch_add_explicit(&c->lane->stats.errors, 1, memory_order_relaxed);
-	reply_build(rq, &c->agreed);
+	rq->error = request_beyond(&rq->nbd, c->rules.size, &rq->text);
+	if (!rq->error)
+		rq->error = EIO;
+	tally_error(&c->tally, rq->error);
+	reply_build(rq, &c->rules.agreed);
 	return true;
 }
 
@@ -258,10 +274,12 @@ int conn_send(struct conn *c)
 			break;
 		if (n <= 0)
 			return -1;
+		take_times(c);
 		advance(c, (size_t)n);
 	}
 	if (!c->out)
 		return 1;
+	take_times(c);
 	keep_rest(c);
 	return 0;
 }

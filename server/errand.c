@@ -80,31 +80,46 @@ static void back(struct reactor_task *t)
 		errand_answer(e, result);
 }
 
-void errand_start(struct worker *w, struct ctl_conn *c, json_t *msg, const char *what,
-	void *subject, int (*fn)(struct errand *e), void (*after)(struct errand *e, int result))
+struct errand *errand_new(
+	struct worker *w, struct ctl_conn *c, json_t *msg, const char *what, void *subject)
 {
 	struct errand *e = calloc(1, sizeof(*e));
 
 	if (!e) {
 		if (c)
 			ctl_send_error(c, "out of memory");
-		return;
+		return NULL;
 	}
 	*e = (struct errand){.worker = w,
 		.conn = c,
 		.what = what,
 		.msg = json_incref(msg),
 		.subject = subject,
-		.run = fn,
-		.after = after,
 		.answer = ctl_ok(),
 		.next = w->errands};
 	w->errands = e;
-	e->back.fn = back;
-	e->io = (struct io){.op = IO_CALL, .call = run, .done = done};
 	if (c)
 		ctl_pause(c);
-	io_threads_queue(w->threads, NULL, &e->io);
+	return e;
+}
+
+void errand_run(
+	struct errand *e, int (*fn)(struct errand *e), void (*after)(struct errand *e, int result))
+{
+	e->run = fn;
+	e->after = after;
+	e->back.fn = back;
+	e->io = (struct io){.op = IO_CALL, .call = run, .done = done};
+	io_threads_queue(e->worker->threads, NULL, &e->io);
+}
+
+void errand_start(struct worker *w, struct ctl_conn *c, json_t *msg, const char *what,
+	void *subject, int (*fn)(struct errand *e), void (*after)(struct errand *e, int result))
+{
+	struct errand *e = errand_new(w, c, msg, what, subject);
+
+	if (e)
+		errand_run(e, fn, after);
 }
 
 void errand_forget(struct worker *w, const struct ctl_conn *c)

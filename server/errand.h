@@ -36,6 +36,12 @@ struct errand {
  * begin. */
 void errand_start(struct worker *w, struct ctl_conn *c, json_t *msg, const char *what,
 	void *subject, int (*run)(struct errand *e), void (*after)(struct errand *e, int result));
+/* In steps: the connection is paused; errand_run() or whatever else is needed, any number of times;
+ * errand_answer(). NULL without memory, which is answered. */
+struct errand *errand_new(
+	struct worker *w, struct ctl_conn *c, json_t *msg, const char *what, void *subject);
+void errand_run(struct errand *e, int (*run)(struct errand *e),
+	void (*after)(struct errand *e, int result));
 /* C is gone. */
 void errand_forget(struct worker *w, const struct ctl_conn *c);
 /* At the end, after the threads: frees those whose answer never went out. */

@@ -28,10 +28,15 @@ static struct storage *storage_of(const struct request *rq)
 	return rq->conn->storage;
 }
 
+/* What failed because the export has become shorter meanwhile is told so. */
 static void fail(struct request *rq, int error)
 {
-	if (!rq->error)
-		rq->error = error;
+	int beyond;
+
+	if (rq->error)
+		return;
+	beyond = request_beyond(&rq->nbd, rq->conn->rules.size, &rq->text);
+	rq->error = beyond ? beyond : error;
 }
 
 static void finish(struct request *rq)
@@ -237,7 +242,7 @@ static bool take_status_payload(struct request *rq)
 	uint64_t effect = rq->nbd.length >= 8 ? get_u64(rq->data) : 0;
 
 	if (rq->nbd.length != 12 || get_u32(rq->data + 8) != NBD_CONTEXT_BASE_ID || effect == 0 ||
-		!range_inside(rq->nbd.offset, effect, storage_of(rq)->facts.size)) {
+		!range_inside(rq->nbd.offset, effect, rq->conn->rules.size)) {
 		rq->text = "BLOCK_STATUS payload must name the range and the one agreed context";
 		fail(rq, EINVAL);
 		return false;
@@ -355,6 +360,15 @@ void exec_start(struct request *rq)
 		start_splice(rq);
 	else
 		prepare(rq);
+}
+
+void exec_go_on(struct request *rq)
+{
+	rq->error = request_beyond(&rq->nbd, rq->conn->rules.size, &rq->text);
+	if (rq->error)
+		conn_reply(rq);
+	else
+		exec_start(rq);
 }
 
 /* A read that needs no prepare: all of it is in one place. */

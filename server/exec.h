@@ -13,6 +13,9 @@ struct request *exec_slot(struct conn *c, const struct nbd_request *nbd, size_t 
  */
 void exec_start(struct request *rq);
 
+/* The same for one that was held since (gate.h); the export may have become shorter meanwhile. */
+void exec_go_on(struct request *rq);
+
 /* For storages: a prepare() that returned 1 shall be asked again. From any thread, once. */
 void exec_wake(struct request *rq);
 /* For storages: the end of a commit() that returned 1; RESULT is 0 or -errno. In its lane. */

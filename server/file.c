@@ -35,6 +35,7 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 {
 	struct file *f = file_of(st);
 	unsigned flags = for_write ? f->write_flags : f->read_flags;
+	const uint8_t *seen = atomic_load_explicit(&f->map, memory_order_relaxed);
 
 	(void)max;
 	if (f->direct_fd >= 0 && (offset | length) % f->direct_unit == 0) {
@@ -50,7 +51,7 @@ static size_t file_map(struct storage *st, bool for_write, uint64_t offset, uint
 		.fd = f->fd,
 		.io_flags = f->blocking ? flags | IO_BLOCKED : flags,
 		.offset = offset,
-		.probe = f->map ? f->map + offset : NULL,
+		.probe = seen ? seen + offset : NULL,
 		.length = length,
 		.owner = st};
 	return 1;
@@ -122,12 +123,52 @@ static int file_extents(
 	return n;
 }
 
+static int file_look(struct storage *st, uint64_t *ret_size)
+{
+	struct file *f = file_of(st);
+	struct stat s;
+
+	if (f->block_device)
+		return ioctl(f->fd, BLKGETSIZE64, ret_size) < 0 ? -errno : 0;
+	if (fstat(f->fd, &s) < 0)
+		return -errno;
+	*ret_size = (uint64_t)s.st_size;
+	return 0;
+}
+
+static void unmap(const uint8_t *map, uint64_t length)
+{
+	if (map)
+		munmap((void *)(uintptr_t)map, length);
+}
+
+static void map_all(struct file *f, uint64_t size)
+{
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, f->fd, 0);
+
+	f->map_length = size;
+	f->map = map == MAP_FAILED ? NULL : map;
+}
+
+/* A shorter one keeps its map: nothing is wrong with asking about pages behind the end. */
+static void file_resize(struct storage *st, uint64_t size)
+{
+	struct file *f = file_of(st);
+
+	if (!f->map || size <= f->map_length)
+		return;
+	unmap(f->old_map, f->old_length);
+	f->old_map = f->map;
+	f->old_length = f->map_length;
+	map_all(f, size);
+}
+
 static void file_close(struct storage *st)
 {
 	struct file *f = file_of(st);
 
-	if (f->map)
-		munmap((void *)(uintptr_t)f->map, f->storage.facts.size);
+	unmap(f->map, f->map_length);
+	unmap(f->old_map, f->old_length);
 	if (f->flush_fd != f->fd)
 		fd_close(&f->flush_fd);
 	fd_close(&f->direct_fd);
@@ -143,6 +184,8 @@ static const struct storage_ops file_ops = {
 	.flush = file_flush,
 	.cache = file_cache,
 	.extents = file_extents,
+	.look = file_look,
+	.resize = file_resize,
 	.close = file_close,
 };
 
@@ -158,7 +201,6 @@ static bool knows_nowait(int fd)
 static void find_flags(struct file *f)
 {
 	struct statfs fs;
-	void *map;
 
 	if (!f->block_device && fstatfs(f->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC) {
 		f->read_flags = f->write_flags = IO_MEMORY;
@@ -168,8 +210,7 @@ static void find_flags(struct file *f)
 	if (!windows_allowed(f->fd))
 		return;
 	f->read_flags |= IO_WINDOW;
-	map = mmap(NULL, f->storage.facts.size, PROT_READ, MAP_SHARED, f->fd, 0);
-	f->map = map == MAP_FAILED ? NULL : map;
+	map_all(f, f->storage.facts.size);
 }
 
 /* The same file as an open file of its own; -errno. */

@@ -16,7 +16,12 @@ struct file {
 	unsigned unit; /* device: logical sector, else 1; alignment of fallocate and BLKDISCARD */
 	unsigned read_flags; /* IO_INLINE or IO_MEMORY, see engine.h */
 	unsigned write_flags;
-	const uint8_t *map; /* of all of it, for mincore(2); never looked at, so it costs nothing */
+	/* Of all of it, for mincore(2); never looked at, so it costs nothing. */
+	const uint8_t *_Atomic map; /* NULL = none */
+	uint64_t map_length;
+	/* The one before the last resize(): ios under way may still ask about it. */
+	const uint8_t *old_map;
+	uint64_t old_length;
 	_Atomic unsigned blocking; /* device: zero and discard calls under way */
 	_Atomic int lost;          /* errno of the first failed fdatasync, 0 = none */
 };

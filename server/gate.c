@@ -67,7 +67,7 @@ void gate_open(struct gate *g)
 	while (rq) {
 		struct request *next = rq->next;
 
-		exec_start(rq);
+		exec_go_on(rq);
 		rq = next;
 	}
 }

@@ -22,7 +22,7 @@ struct gate {
 
 void gate_init(struct gate *g);
 
-/* False: RQ is held; exec_start() is called again when the gate opens. Others pass at once. */
+/* False: RQ is held; exec_go_on() is called when the gate opens. Others pass at once. */
 bool gate_enter(struct gate *g, struct request *rq);
 void gate_leave(struct gate *g, struct request *rq);
 

@@ -15,7 +15,14 @@
 #include <signal.h>
 #include <string.h>
 
-enum { SLAB_SLOTS = 64, STALL_MS = 10 * 1000, RELIEF_MS = 1000, IDLE_MS = 2000 };
+enum {
+	SLAB_SLOTS = 64,
+	STALL_MS = 10 * 1000,
+	RELIEF_MS = 1000,
+	IDLE_MS = 2000,
+	REST_LOOKS = 4,           /* in the time a connection may rest, */
+	REST_LOOK_MS = 10 * 1000, /* and at least so often */
+};
 
 struct slot_slab {
 	struct slot_slab *next;
@@ -193,8 +200,8 @@ static void relieve(struct reactor_timer *t)
 		return;
 	for (struct conn *c = l->conns; c; c = c->next) {
 		if (conn_is_stalled(c, l->reactor.now, STALL_MS)) {
-			log_peer(LOG_LEVEL_WARN,
-				"%s: ended: holds memory others wait for, and is stalled", c->name);
+			conn_log(c, LOG_LEVEL_WARN,
+				"ended: holds memory others wait for, and is stalled");
 			conn_kill(c);
 		}
 	}
@@ -215,6 +222,40 @@ static void check_idle(struct reactor_timer *t)
 	reactor_timer_set(&l->reactor, &l->idle, IDLE_MS);
 }
 
+static void end_resting(struct reactor_timer *t)
+{
+	struct lane *l = container_of(t, struct lane, rest);
+
+	for (struct conn *c = l->conns; c; c = c->next) {
+		if (!conn_is_idle(c, l->reactor.now, l->limits.idle_ms))
+			continue;
+		conn_log(c, LOG_LEVEL_INFO, "ended: sent nothing for %u s",
+			(unsigned)(l->limits.idle_ms / 1000));
+		conn_leave(c);
+	}
+	if (l->conns)
+		lane_watch_rest(l);
+}
+
+void lane_set_idle(struct lane *l, uint64_t ms)
+{
+	if (ms == l->limits.idle_ms)
+		return;
+	reactor_timer_cancel(&l->reactor, &l->rest);
+	l->limits.idle_ms = ms;
+	for (struct conn *c = l->conns; c; c = c->next)
+		c->rest_since = l->reactor.now; /* nobody looked before */
+	if (l->conns)
+		lane_watch_rest(l);
+}
+
+void lane_watch_rest(struct lane *l)
+{
+	if (l->limits.idle_ms && !l->rest.slot)
+		reactor_timer_set(&l->reactor, &l->rest,
+			MIN_OF(l->limits.idle_ms / REST_LOOKS, (uint64_t)REST_LOOK_MS));
+}
+
 static void adopt_task(struct reactor_task *t)
 {
 	struct conn *c = container_of(t, struct conn, adopt);
@@ -227,6 +268,9 @@ void lane_adopt(struct lane *l, struct conn *c)
 	c->lane = l;
 	if (!c->storage)
 		c->storage = l->storage;
+	c->rules.size = c->storage->facts.size;
+	c->rules.block_min = c->storage->facts.block_min;
+	c->rules.block_max = c->storage->facts.block_max;
 	c->adopt.fn = adopt_task;
 	reactor_post(&l->reactor, &c->adopt);
 }
@@ -274,6 +318,7 @@ int lane_init(struct lane *l, struct storage *st, enum engine_kind kind, struct 
 	l->wake.fn = wake_waiting;
 	l->relief.fn = relieve;
 	l->idle.fn = check_idle;
+	l->rest.fn = end_resting;
 	ret = reactor_init(&l->reactor);
 	if (ret < 0)
 		return err_sys(err, -ret, "event loop");

@@ -25,18 +25,12 @@ struct lane_limits {
 	size_t buffer_bytes; /* buffer memory of the lane */
 	uint64_t poll_ns;    /* busy polling, see reactor_busy_poll() */
 	size_t windows;      /* of the lane, see windows.h */
-};
-
-/* Written by the lane, read by anyone. */
-struct lane_stats {
-	_Atomic uint64_t requests[NBD_CMD_COUNT];
-	_Atomic uint64_t errors; /* error replies */
-	_Atomic uint64_t bytes_read, bytes_written;
-	_Atomic unsigned connections; /* assigned; counted by the main thread */
+	uint64_t idle_ms;    /* who rests so long is ended; 0 = never */
 };
 
 struct layer;
 struct slot_slab;
+struct throttle;
 
 /* Carries page references from a file to a socket. Empty when free. */
 struct pipe {
@@ -58,8 +52,9 @@ struct lane {
 	struct gate gate;
 	struct layer *snapshots[LANE_SNAPSHOTS_MAX]; /* of `storage`: get old data before it goes */
 	unsigned snapshot_count;
+	struct throttle *throttle; /* of the export; NULL = no limits, see limiter.h */
 	struct lane_limits limits;
-	struct lane_stats stats;
+	_Atomic unsigned connections; /* assigned; counted by the main thread */
 	uint8_t *rx; /* LANE_RX_BYTES, what was just received; empty between events */
 	struct request *free_slots;
 	struct pipe *free_pipes;
@@ -70,6 +65,7 @@ struct lane {
 	struct reactor_task wake;
 	struct reactor_timer relief;      /* runs while someone waits */
 	struct reactor_timer idle;        /* gives memory back */
+	struct reactor_timer rest;        /* looks for those who rest, if that is limited */
 	uint64_t activity, activity_seen; /* requests begun */
 	bool draining;
 	struct reactor_task drain_task, kill_task, stop_task; /* posted by the main thread */
@@ -104,5 +100,9 @@ void lane_put_pipe(struct lane *l, struct pipe *p);
 /* C waits until a slot or buffer is put back. */
 void lane_wait(struct lane *l, struct conn *c);
 void lane_unwait(struct lane *l, struct conn *c);
+/* A connection has come. */
+void lane_watch_rest(struct lane *l);
+/* Another limits.idle_ms. In the lane's thread. */
+void lane_set_idle(struct lane *l, uint64_t ms);
 
 #endif

@@ -8,6 +8,7 @@
 #include "listen.h"
 #include "log.h"
 #include "modes.h"
+#include "notify.h"
 #include "options.h"
 #include "util.h"
 #include "worker.h"
@@ -22,6 +23,7 @@
 enum { EXIT_USAGE = 2, DEFAULT_LANES_MAX = 4 };
 
 static struct worker worker;
+static struct notify notify;
 
 static int fail(const struct err *err, int status)
 {
@@ -32,9 +34,16 @@ static int fail(const struct err *err, int status)
 static int open_log(const struct server_options *o, struct err *err)
 {
 	int ret = o->logpath ? log_to_file(o->logpath, err) : 0;
+	enum log_level level = LOG_LEVEL_INFO;
 
-	if (o->syslog || ((o->daemonize || o->inetd) && !o->logpath))
+	log_level_parse(o->log_level, &level);
+	log_level(level);
+	log_own_export(o->export_name);
+	if (ret == 0 && o->journal)
+		ret = log_to_journal(NULL, err);
+	if (o->syslog || ((o->daemonize || o->inetd) && !o->logpath && !o->journal))
 		log_to_syslog();
+	log_upgrade_stderr();
 	return ret;
 }
 
@@ -53,12 +62,16 @@ static struct worker_config config_of(const struct server_options *o, const char
 
 	return (struct worker_config){.image = image,
 		.export_name = o->export_name,
+		.readonly = o->readonly,
 		.lanes = o->threads ? (unsigned)o->threads : lanes,
 		.engine = engine_named(o->engine),
 		.one_client = one_client,
 		.of_master = o->control_fd != UINT64_MAX && !one_client,
+		.limit_requests = o->limit_requests,
+		.limit_bandwidth = o->limit_bandwidth,
 		.limits = {.requests = o->max_queue_size ? (unsigned)o->max_queue_size : 256,
 			.poll_ns = o->busy_poll * 1000,
+			.idle_ms = o->idle_timeout * 1000,
 			.conn_bytes = 64 * 1024 * 1024,
 			.buffer_bytes =
 				o->max_buf_size ? (size_t)o->max_buf_size : 512 * 1024 * 1024}};
@@ -106,7 +119,7 @@ static int take_given_client(struct worker *w, const struct server_options *o, s
 		return ret;
 	sock_prepare(fd);
 	if (!o->inetd) {
-		worker_add_client(w, fd, 0, &agreed, NULL);
+		worker_add_client(w, &(struct worker_client){.fd = fd, .agreed = agreed});
 		return 0;
 	}
 	ret = lobby_admit(&w->lobby, fd);
@@ -122,6 +135,7 @@ static int open_control(struct worker *w, const struct server_options *o, struct
 
 		fd = (int)o->control_fd;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 		sock_local_name(fd, path, sizeof(path));
 		ret = worker_control(w, fd, path, err);
 	}
@@ -145,7 +159,7 @@ static void settle_paths(struct server_options *o)
 static int open_listeners(const struct server_options *o, const struct worker_config *config,
 	struct listeners *l, struct err *err)
 {
-	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, 0600};
+	const struct listen_wish wish = {&o->laddr, (uint16_t)o->lport, &o->sockets, NULL, 0600};
 
 	if (config->one_client || config->of_master)
 		return 0;
@@ -193,12 +207,16 @@ static int set_up(const struct server_options *o, const struct modes_words *word
 
 static void announce(const struct server_options *o, const char *image)
 {
+	char status[256];
+
 	for (size_t i = 0; i < worker.lobby.listening; i++) {
 		char where[SOCK_NAME_MAX];
 
 		sock_local_name(worker.lobby.listeners[i].fd, where, sizeof(where));
 		log_info("serving %s%s on %s", image, o->readonly ? " (read-only)" : "", where);
 	}
+	snprintf(status, sizeof(status), "serving %.200s", image);
+	notify_ready(&notify, status);
 }
 
 /* The master is connected already; what it asked is not answered any more. */
@@ -226,6 +244,8 @@ static int serve(const struct server_options *o, const struct modes_words *words
 	int ret;
 
 	proc_raise_nofile();
+	if (notify_init(&notify, &err) < 0)
+		log_warn("%s", err.text);
 	if (set_up(o, words, &listeners, &err) < 0) {
 		listen_remove_files(&listeners);
 		tell_master(o, &err);
@@ -234,6 +254,7 @@ static int serve(const struct server_options *o, const struct modes_words *words
 	announce(o, words->image);
 	proc_ready();
 	worker.files = &listeners;
+	worker.notify = &notify;
 	ret = worker_run(&worker);
 	worker_done(&worker);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

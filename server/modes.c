@@ -5,6 +5,9 @@
 #include "cow.h"
 #include "fsutil.h"
 #include "proxy.h"
+#include "util.h"
+
+#include <errno.h>
 
 static struct storage *open_target(
 	const struct server_options *o, const char *image, struct err *err)
@@ -67,7 +70,22 @@ void modes_take(const struct server_options *o, int count, char **words, struct 
 	fs_settle(&ret->control);
 }
 
-struct storage *modes_open(
+/* What clients are told of blocks, and a size they can reach all of. */
+static int settle_blocks(const struct server_options *o, struct export_facts *f)
+{
+	if (o->block_min)
+		f->block_min = (uint32_t)o->block_min;
+	if (o->block_max)
+		f->block_max = (uint32_t)o->block_max;
+	f->block_preferred = MIN_OF(f->block_preferred, f->block_max);
+	if (o->block_preferred)
+		f->block_preferred = (uint32_t)o->block_preferred;
+	f->block_preferred = MAX_OF(f->block_preferred, f->block_min);
+	f->size = round_down(f->size, f->block_min);
+	return f->size > 0 ? 0 : -EINVAL;
+}
+
+static struct storage *open_mode(
 	const struct server_options *o, const struct modes_words *words, struct err *err)
 {
 	if (o->mode == MODE_COW)
@@ -75,4 +93,16 @@ struct storage *modes_open(
 	if (o->mode == MODE_PROXY)
 		return open_proxy(o, words, err);
 	return open_target(o, words->image, err);
+}
+
+struct storage *modes_open(
+	const struct server_options *o, const struct modes_words *words, struct err *err)
+{
+	struct storage *st = open_mode(o, words, err);
+
+	if (!st || settle_blocks(o, &st->facts) == 0)
+		return st;
+	err_set(err, EINVAL, "%s: is shorter than --block-min", words->image);
+	st->ops->close(st);
+	return NULL;
 }

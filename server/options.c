@@ -4,6 +4,7 @@
 
 #include "cow.h"
 #include "export.h"
+#include "log.h"
 #include "nbd.h"
 #include "origin.h"
 #include "spin.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+enum { BLOCK_MIN_MAX = 64 * 1024, BLOCK_PREFERRED_MIN = 512 };
 enum { ORIGIN_TIMEOUT_S = 15, ORIGIN_WAIT_S = 300, ORIGIN_CONNECTIONS = 4 };
 
 #define FIELD(name) offsetof(struct server_options, name)
@@ -55,6 +57,9 @@ static const struct opt rows[] = {
 		ORIGIN_CONNECTIONS_MAX, "proxy: connections to the origin (default 4)"},
 	{"logpath", 'L', OPT_TEXT, FIELD(logpath), "FILE", 0, 0, "append log lines to FILE"},
 	{"syslog", 'S', OPT_FLAG, FIELD(syslog), NULL, 0, 0, "log to syslog"},
+	{"journal", 0, OPT_FLAG, FIELD(journal), NULL, 0, 0, "log to the systemd journal"},
+	{"log-level", 0, OPT_TEXT, FIELD(log_level), "LEVEL", 0, 0,
+		"what is logged: error, warn, info (default) or debug"},
 	{"inetd", 'i', OPT_FLAG, FIELD(inetd), NULL, 0, 0,
 		"serve the one client connected to stdin"},
 	{"connected-fd", 'F', OPT_NUMBER, FIELD(connected_fd), "N", 0, 1000000,
@@ -78,6 +83,18 @@ static const struct opt rows[] = {
 		"requests in flight per client (default 256)"},
 	{"max-buf-size", 'B', OPT_SIZE, FIELD(max_buf_size), "BYTES", 0, 1ULL << 40,
 		"buffer memory for all clients (default 512M)"},
+	{"block-min", 0, OPT_SIZE, FIELD(block_min), "BYTES", 1, BLOCK_MIN_MAX,
+		"shortest and unit of all requests, up to 64K (default 1)"},
+	{"block-preferred", 0, OPT_SIZE, FIELD(block_preferred), "BYTES", BLOCK_PREFERRED_MIN,
+		EXPORT_PAYLOAD_MAX, "size and unit of requests that clients do best with"},
+	{"block-max", 0, OPT_SIZE, FIELD(block_max), "BYTES", BLOCK_PREFERRED_MIN,
+		EXPORT_PAYLOAD_MAX, "longest READ or WRITE (default 64M)"},
+	{"idle-timeout", 0, OPT_NUMBER, FIELD(idle_timeout), "SEC", 0, 1000000,
+		"end clients that rest so long (default 0 = never)"},
+	{"limit-requests", 0, OPT_NUMBER, FIELD(limit_requests), "N", 0, 1000 * 1000 * 1000,
+		"requests a second, of all clients together (default 0 = no limit)"},
+	{"limit-bandwidth", 0, OPT_SIZE, FIELD(limit_bandwidth), "BYTES", 0, 1ULL << 40,
+		"bytes a second, of all clients together (default 0 = no limit)"},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
 };
@@ -99,6 +116,7 @@ void server_options_default(struct server_options *o)
 	o->connected_fd = o->control_fd = UINT64_MAX;
 	o->export_name = "";
 	o->engine = "auto";
+	o->log_level = "info";
 	o->busy_poll = SPIN_DEFAULT_US;
 	o->origin_timeout = ORIGIN_TIMEOUT_S;
 	o->origin_wait = ORIGIN_WAIT_S;
@@ -181,10 +199,38 @@ static int check_cow(const struct server_options *o, struct err *err)
 	return 0;
 }
 
+static int check_block(
+	const char *name, uint64_t bytes, uint64_t least, const char *below, struct err *err)
+{
+	if (bytes && !is_power_of_2(bytes))
+		return err_set(err, EINVAL, "--%s %llu: must be a power of two", name,
+			(unsigned long long)bytes);
+	if (bytes && bytes < least)
+		return err_set(err, EINVAL, "--%s %llu: must be at least %llu, as %s", name,
+			(unsigned long long)bytes, (unsigned long long)least, below);
+	return 0;
+}
+
+/* The rules of the protocol, "Block size constraints". */
+static int check_blocks(const struct server_options *o, struct err *err)
+{
+	uint64_t most = MAX_OF(o->block_min, o->block_preferred);
+	const char *largest = o->block_preferred ? "--block-preferred" : "--block-min";
+	int ret = check_block("block-min", o->block_min, 1, "", err);
+
+	if (ret == 0)
+		ret = check_block(
+			"block-preferred", o->block_preferred, o->block_min, "--block-min", err);
+	if (ret == 0)
+		ret = check_block("block-max", o->block_max, most, largest, err);
+	return ret;
+}
+
 int server_options_check(
 	const struct server_options *o, int operands, char **words, struct err *err)
 {
 	int ret = check_client_source(o, err);
+	enum log_level level;
 
 	if (ret < 0)
 		return ret;
@@ -203,6 +249,12 @@ int server_options_check(
 		strcmp(o->engine, "threads"))
 		return err_set(
 			err, EINVAL, "--engine %s: must be auto, io_uring or threads", o->engine);
+	if (!log_level_parse(o->log_level, &level))
+		return err_set(
+			err, EINVAL, "--log-level %s: must be " LOG_LEVEL_NAMES, o->log_level);
+	ret = check_blocks(o, err);
+	if (ret < 0)
+		return ret;
 	if (o->control && o->control_fd != UINT64_MAX)
 		return err_set(err, EINVAL, "--control excludes --control-fd");
 	return export_check_name(o->export_name, strlen(o->export_name), err);

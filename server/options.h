@@ -11,8 +11,9 @@ enum server_mode { MODE_NONE, MODE_TARGET, MODE_COW, MODE_PROXY };
 
 struct server_options {
 	int mode; /* enum server_mode */
-	bool daemonize, inetd, readonly, syslog, oldstyle, direct, help, version;
+	bool daemonize, inetd, readonly, syslog, journal, oldstyle, direct, help, version;
 	const char *logpath;
+	const char *log_level;
 	uint64_t lport;
 	struct opt_list laddr;
 	struct opt_list sockets; /* unix */
@@ -30,9 +31,12 @@ struct server_options {
 	uint64_t cow_block;              /* bytes, 0 = default */
 	uint64_t threads;                /* 0 = by processors */
 	const char *engine;
-	uint64_t busy_poll;      /* us, 0 = never */
-	uint64_t max_queue_size; /* 0 = default */
-	uint64_t max_buf_size;   /* bytes, 0 = default */
+	uint64_t busy_poll;                             /* us, 0 = never */
+	uint64_t max_queue_size;                        /* 0 = default */
+	uint64_t max_buf_size;                          /* bytes, 0 = default */
+	uint64_t block_min, block_preferred, block_max; /* bytes, 0 = default */
+	uint64_t idle_timeout;                          /* s, 0 = never */
+	uint64_t limit_requests, limit_bandwidth;       /* a second, 0 = none */
 };
 
 extern const struct opt_set server_option_set;

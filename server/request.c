@@ -78,9 +78,17 @@ static int check_size(
 	}
 	if (rq->type == NBD_CMD_WRITE && rq->length > REQUEST_PAYLOAD_MAX)
 		return refuse(EINVAL, "WRITE of more than 64 MiB", ret_text);
+	if ((rq->type == NBD_CMD_READ || rq->type == NBD_CMD_WRITE) &&
+		rq->length > rules->block_max)
+		return refuse(EINVAL, "longer than the maximum block size", ret_text);
 	if (rq->length == 0 && rq->type == NBD_CMD_BLOCK_STATUS)
 		return refuse(EINVAL, "BLOCK_STATUS of nothing", ret_text);
 	return 0;
+}
+
+static int beyond(const struct rule *rule, const char **ret_text)
+{
+	return refuse(rule->beyond_end, "beyond the end of the export", ret_text);
 }
 
 static int check_range(const struct nbd_request *rq, const struct rule *rule,
@@ -92,7 +100,7 @@ static int check_range(const struct nbd_request *rq, const struct rule *rule,
 			? refuse(EINVAL, "BLOCK_STATUS payload empty or too long", ret_text)
 			: 0;
 	if (!range_inside(rq->offset, rq->length, rules->size))
-		return refuse(rule->beyond_end, "beyond the end of the export", ret_text);
+		return beyond(rule, ret_text);
 	if ((rq->offset | rq->length) % rules->block_min)
 		return refuse(EINVAL, "not aligned to the minimum block size", ret_text);
 	return check_size(rq, rules, ret_text);
@@ -115,6 +123,15 @@ int request_check(
 	if (!error && rule->has_range)
 		error = check_range(rq, rule, rules, ret_text);
 	return error;
+}
+
+int request_beyond(const struct nbd_request *rq, uint64_t size, const char **ret_text)
+{
+	const struct rule *rule = &commands[rq->type];
+
+	if (!rule->has_range || range_inside(rq->offset, rq->length, size))
+		return 0;
+	return beyond(rule, ret_text);
 }
 
 bool request_modifies(const struct nbd_request *rq)

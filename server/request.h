@@ -35,6 +35,7 @@ struct request {
 	size_t filled;         /* payload bytes received so far */
 	uint64_t pos;          /* read/write: bytes of the range handed to ios so far */
 	unsigned running;      /* ios in flight */
+	uint64_t began;        /* ns (clock_ns()), when all of it was here */
 	int error;             /* errno of the first failure, 0 = none */
 	const char *text;      /* why, for people; static, may be NULL */
 	int extents;           /* BLOCK_STATUS: number found */
@@ -57,6 +58,7 @@ struct request_rules {
 	uint64_t size;      /* of the export */
 	uint16_t flags;     /* transmission flags announced */
 	uint32_t block_min; /* bytes */
+	uint32_t block_max; /* bytes, longest payload; at most REQUEST_PAYLOAD_MAX */
 	struct features agreed;
 	bool shutting_down;
 };
@@ -67,6 +69,10 @@ struct request_rules {
  */
 int request_check(
 	const struct nbd_request *rq, const struct request_rules *rules, const char **ret_text);
+
+/* For one that passed the check when the export was longer: the errno of a range beyond SIZE, or 0.
+ */
+int request_beyond(const struct nbd_request *rq, uint64_t size, const char **ret_text);
 
 /* Does it change data of the export? */
 bool request_modifies(const struct nbd_request *rq);

@@ -17,7 +17,7 @@
 
 #include "copier.h"
 #include "layer.h"
-#include "round.h"
+#include "quiet.h"
 
 enum {
 	SNAPSHOT_BLOCK = 64 * 1024,
@@ -47,8 +47,9 @@ struct snapshot {
 	struct worker *worker;
 	char *name;            /* of the export: NAME@ID */
 	struct errand *errand; /* to be answered when the point is fixed */
-	struct round round, giving_up;
-	struct reactor_timer deadline;
+	struct quiet quiet;
+	struct round round;            /* lanes save for it no more */
+	struct reactor_timer deadline; /* of the disk, to take what is in memory */
 	struct reactor_task news;
 	_Atomic int result;  /* of the copy, when it is over */
 	bool listed, saving; /* known to clients; lanes save for it */

@@ -6,7 +6,9 @@
  *
  * map(), prepare(), commit(), vouched() and release() never block and run in a lane. The others may
  * block and run in a thread.
- * Ranges are inside [0, facts.size) and not empty; the request check saw to that.
+ * Ranges are inside [0, facts.size) and not empty; the request check saw to that. Of a storage that
+ * can be resized the size is the main thread's; a connection knows what its client was told, and
+ * may ask for what is gone since.
  */
 #ifndef SERVER_STORAGE_H
 #define SERVER_STORAGE_H
@@ -88,6 +90,11 @@ struct storage_ops {
 	/* A storage for one more client alone; it is closed before this one is. NULL = all clients
 	 * share this one. May block for a moment; NULL with ERR. */
 	struct storage *(*for_client)(struct storage *st, struct err *err);
+	/* Looks how many bytes there are by now; 0 or -errno. NULL = the size cannot change. */
+	int (*look)(struct storage *st, uint64_t *ret_size);
+	/* `facts.size` is about to become SIZE, as look() has found. Never blocks; from one thread.
+	 * NULL without look(). */
+	void (*resize)(struct storage *st, uint64_t size);
 	/* A descriptor that no longer means what it did when this is closed: -1 = none. */
 	int (*own_fd)(struct storage *st);
 	void (*close)(struct storage *st);

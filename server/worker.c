@@ -8,6 +8,7 @@
 #include "worker.h"
 
 #include "log.h"
+#include "notify.h"
 #include "snapshot.h"
 #include "str.h"
 #include "util.h"
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * The lobby of a stand-alone server: it knows its export, and NAME@ID for each of its snapshots,
@@ -49,12 +51,13 @@ static uint32_t find_snapshot(struct worker *w, const char *text, size_t len)
 	return s ? (uint32_t)s->id : NEG_NO_EXPORT;
 }
 
-static uint32_t find_export(void *ctx, const char *name, size_t len)
+static uint32_t find_export(void *ctx, const void *who, const char *name, size_t len)
 {
 	struct worker *w = worker_of(ctx);
 	const char *own = w->config.export_name;
 	size_t n = strlen(own);
 
+	(void)who;
 	if (len == 0 || (len == n && memcmp(name, own, n) == 0))
 		return THE_EXPORT;
 	if (len > n && memcmp(name, own, n) == 0 && name[n] == '@')
@@ -62,11 +65,12 @@ static uint32_t find_export(void *ctx, const char *name, size_t len)
 	return NEG_NO_EXPORT;
 }
 
-static bool export_at(void *ctx, size_t index, struct neg_item *ret)
+static bool export_at(void *ctx, const void *who, size_t index, struct neg_item *ret)
 {
 	struct worker *w = worker_of(ctx);
 	const struct snapshot *s = index ? worker_snapshot_at(w, index - 1) : NULL;
 
+	(void)who;
 	*ret = (struct neg_item){.name = s ? s->name : w->config.export_name};
 	return index == 0 || s;
 }
@@ -76,7 +80,7 @@ static bool export_by_id(void *ctx, uint32_t id, struct neg_item *ret)
 	const struct snapshot *s;
 
 	if (id == THE_EXPORT)
-		return export_at(ctx, 0, ret);
+		return export_at(ctx, NULL, 0, ret);
 	s = worker_find_snapshot(ctx, id);
 	*ret = (struct neg_item){.name = s ? s->name : ""};
 	return s;
@@ -104,7 +108,11 @@ static void lobby_enter(struct lobby *l, struct lobby_client *c)
 	if (!s && c->handshake.neg.lookup_id != THE_EXPORT && c->handshake.neg.lookup_id)
 		return; /* dropped since: the connection is closed */
 	c->handshake.fd = -1;
-	worker_add_client(w, fd, 0, &c->handshake.neg.features, s);
+	worker_add_client(w,
+		&(struct worker_client){.fd = fd,
+			.agreed = c->handshake.neg.features,
+			.snapshot = s,
+			.told = c->handshake.neg.told});
 }
 
 static void check_end(struct worker *w);
@@ -118,7 +126,8 @@ static void lobby_left(struct lobby *l, struct lobby_client *c)
 		worker_stop(w);
 }
 
-static const struct lobby_ops lobby_ops = {lobby_lookup, lobby_enter, lobby_left};
+static const struct lobby_ops lobby_ops = {
+	.lookup = lobby_lookup, .enter = lobby_enter, .left = lobby_left};
 
 /* Clients. */
 
@@ -140,7 +149,7 @@ static unsigned least_loaded(const struct worker *w)
 	unsigned best = 0;
 
 	for (unsigned i = 1; i < w->lanes_ready; i++) {
-		if (w->lanes[i].stats.connections < w->lanes[best].stats.connections)
+		if (w->lanes[i].connections < w->lanes[best].connections)
 			best = i;
 	}
 	return best;
@@ -188,26 +197,63 @@ static void free_client(struct worker *w, struct conn *c)
 	io_threads_queue(w->threads, NULL, &c->closing);
 }
 
-void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed,
-	struct snapshot *snapshot)
+static void list_client(struct worker *w, struct conn *c)
+{
+	c->of_master = c->id != 0;
+	w->last_id = c->id ? MAX_OF(w->last_id, c->id) : w->last_id + 1;
+	if (!c->of_master)
+		c->id = w->last_id;
+	c->since = (uint64_t)time(NULL);
+	c->number = ++w->clients_seen;
+	c->earlier = w->last_client;
+	*w->last_client = c;
+	w->last_client = &c->later;
+	w->clients++;
+}
+
+static void unlist_client(struct worker *w, struct conn *c)
+{
+	worker_count_gone(w, c);
+	*c->earlier = c->later;
+	if (c->later)
+		c->later->earlier = c->earlier;
+	else
+		w->last_client = c->earlier;
+	w->clients--;
+}
+
+static struct conn *new_conn(struct worker *w, const struct worker_client *client)
+{
+	const struct export_facts *f = facts_of(w, client->snapshot);
+	uint16_t flags = f->flags | (client->readonly ? NBD_FLAG_READ_ONLY : 0);
+	struct conn *c = conn_new(client->fd, client->id, &client->agreed, flags);
+
+	if (!c)
+		return NULL;
+	c->snapshot = client->snapshot;
+	c->outdated = client->told && client->told != f->size;
+	return c;
+}
+
+void worker_add_client(struct worker *w, const struct worker_client *client)
 {
 	struct lane *l = &w->lanes[least_loaded(w)];
+	struct conn *c = new_conn(w, client);
 	struct err err = {0};
-	struct conn *c;
 
-	c = conn_new(fd, id, agreed, facts_of(w, snapshot)->flags);
-	if (c)
-		c->snapshot = snapshot;
 	if (!c || give_storage(w, c, &err) < 0) {
-		log_peer(LOG_LEVEL_ERROR, "client refused: %s", c ? err.text : "out of memory");
+		const struct log_subject about = {
+			.client = client->id, .peer = c ? c->name : "unknown"};
+
+		log_client(LOG_LEVEL_ERROR, &about, "refused: %s", c ? err.text : "out of memory");
 		conn_free(c);
-		tell_gone(w, id);
+		tell_gone(w, client->id);
 		return;
 	}
 	reactor_timer_cancel(&w->reactor, &w->idle);
-	w->clients++;
-	l->stats.connections++;
-	log_peer(LOG_LEVEL_DEBUG, "%s: client connected", c->name);
+	list_client(w, c);
+	l->connections++;
+	conn_log(c, LOG_LEVEL_DEBUG, "connected");
 	lane_adopt(l, c);
 }
 
@@ -216,12 +262,12 @@ static void client_gone(struct reactor_task *t)
 	struct conn *c = container_of(t, struct conn, adopt);
 	struct worker *w = c->lane->owner;
 
-	log_peer(LOG_LEVEL_DEBUG, "%s: client gone", c->name);
-	c->lane->stats.connections--;
-	if (c->id)
-		worker_tell(w, json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)c->id));
+	conn_log(c, LOG_LEVEL_DEBUG, "gone");
+	c->lane->connections--;
+	if (c->of_master)
+		tell_gone(w, c->id);
+	unlist_client(w, c);
 	free_client(w, c);
-	w->clients--;
 	check_end(w);
 }
 
@@ -252,8 +298,8 @@ static void idle_too_long(struct reactor_timer *t)
 {
 	struct worker *w = container_of(t, struct worker, idle);
 
-	if (w->ctl[0].server.count == 0) {
-		worker_stop(w); /* no master either */
+	if (!worker_has_master(w) && !worker_is_saving(w)) {
+		worker_stop(w);
 		return;
 	}
 	if (!worker_is_copying(w) && !worker_is_saving(w))
@@ -291,6 +337,8 @@ void worker_stop(struct worker *w)
 		return;
 	w->state = WORKER_DRAINS;
 	w->lobby.env.shutting_down = true;
+	if (w->notify)
+		notify_stopping(w->notify, "ending, requests in flight are finished");
 	if (w->files)
 		listen_remove_files(w->files);
 	lobby_stop_listening(&w->lobby);
@@ -331,6 +379,7 @@ static int init_lanes(struct worker *w, struct err *err)
 		ret = lane_init(l, w->storage, w->config.engine, w->threads, &limits, err);
 		l->owner = w;
 		l->ended = lane_ended;
+		l->throttle = throttle_is_on(&w->throttle) ? &w->throttle : NULL;
 		w->lanes_ready = i + 1;
 	}
 	return ret;
@@ -338,7 +387,9 @@ static int init_lanes(struct worker *w, struct err *err)
 
 static void control_gone(struct ctl_server *s, struct ctl_conn *c)
 {
+	worker_master_gone(s->owner, c);
 	errand_forget(s->owner, c);
+	worker_survey_forget(s->owner, c);
 }
 
 static const struct ctl_server_ops ctl_ops = {.request = worker_ctl_request, .gone = control_gone};
@@ -352,6 +403,11 @@ int worker_init(
 	memset(w, 0, sizeof(*w));
 	w->config = *config;
 	w->storage = st;
+	w->began_as = storage_mode(st);
+	w->last_client = &w->first_client;
+	throttle_set(&w->throttle, THROTTLE_REQUESTS, config->limit_requests);
+	throttle_set(&w->throttle, THROTTLE_BYTES, config->limit_bandwidth);
+	w->since = (uint64_t)time(NULL);
 	w->signals.fd = -1;
 	w->idle.fn = idle_too_long;
 	w->grace.fn = grace_over;
@@ -429,9 +485,13 @@ void worker_done(struct worker *w)
 	interrupt(w); /* or an errand would hold up its thread, and that the end */
 	io_threads_free(w->threads);
 	errand_free_all(w);
+	worker_end_surveys(w);
+	worker_end_resize(w);
+	worker_end_orders(w);
 	worker_end_snapshots(w);
 	if (w->lobby.slots)
 		lobby_done(&w->lobby);
+	w->master = w->adopting = NULL;
 	for (unsigned i = 0; i < w->ctl_count; i++) {
 		if (w->ctl[i].path[0]) /* while it still listens: see listen_remove_files() */
 			unlink(w->ctl[i].path);

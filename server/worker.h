@@ -21,19 +21,27 @@ enum {
 	WORKER_WINDOWS_MAX = 16384, /* a quarter of the mappings Linux gives a process */
 	WORKER_DRAIN_MS = 5000,     /* time for clients to take their replies at the end */
 	WORKER_IDLE_MS = 3000,      /* without clients: tell the master, or end if there is none */
+	WORKER_ORPHAN_MS =
+		5000, /* the same, when the master has just gone: for the next one to come */
 };
 
 struct errand;
+struct notify;
+struct order;
+struct resize;
 struct snapshot;
+struct survey;
 
 struct worker_config {
 	const char *image;       /* for status */
 	const char *export_name; /* "" = default */
+	bool readonly;           /* it was told to be */
 	unsigned lanes;
 	enum engine_kind engine;
-	struct lane_limits limits; /* buffer_bytes: of the whole worker */
-	bool one_client;           /* ends with its only client (--inetd, --connected-fd) */
-	bool of_master; /* clients come by control connection; ends when idle and orphaned */
+	struct lane_limits limits;                /* buffer_bytes: of the whole worker */
+	uint64_t limit_requests, limit_bandwidth; /* a second, 0 = none */
+	bool one_client; /* ends with its only client (--inetd, --connected-fd) */
+	bool of_master;  /* clients come by control connection; ends when idle and orphaned */
 };
 
 struct worker {
@@ -44,12 +52,18 @@ struct worker {
 	struct lane lanes[WORKER_LANES_MAX];
 	unsigned lanes_ready;
 	struct lobby lobby;
-	struct listeners *files; /* of the lobby; NULL = none to remove */
+	struct listeners *files;     /* of the lobby; NULL = none to remove */
+	const struct notify *notify; /* is told of the end; NULL = nobody */
 	struct worker_ctl {
 		struct ctl_server server;
 		char path[SOCK_UNIX_PATH_MAX + 1]; /* removed at the end; "" = none */
 	} ctl[WORKER_CONTROLS_MAX];                /* with a master its own comes first */
 	unsigned ctl_count;
+	/* worker_adopt.c */
+	struct ctl_conn *master;   /* its connection; NULL = there is none (now) */
+	struct ctl_conn *adopting; /* of the next one, while the last words of this one are read */
+	bool was_adopted;          /* has, or had, a master that said so */
+	const char *began_as;      /* mode; a proxy becomes a target */
 	struct proc_signals signals;
 	struct errand *errands; /* control commands under way */
 	/* worker_proxy.c: what was last told of a proxy */
@@ -65,10 +79,20 @@ struct worker {
 	struct snapshot *pointing; /* the one whose point is being fixed */
 	bool making_snapshot;
 	uint64_t last_snapshot; /* id */
+	struct resize *resize;  /* worker_resize.c: under way; NULL = none */
+	/* worker_rules.c */
+	struct throttle throttle;
+	struct order *orders;
 	struct reactor_timer idle;
 	struct reactor_timer grace;
-	unsigned clients; /* in lanes */
-	uint64_t last_id; /* of clients that came without a master */
+	unsigned clients;                         /* in lanes */
+	uint64_t last_id;                         /* of clients that came without a master */
+	struct conn *first_client, **last_client; /* in the order they came */
+	uint64_t clients_seen;                    /* in all */
+	/* worker_stats.c */
+	struct survey *surveys;
+	struct tally gone; /* of clients that have left */
+	uint64_t since;    /* s of the epoch */
 	enum { WORKER_RUNS, WORKER_DRAINS, WORKER_KILLS } state;
 };
 
@@ -84,10 +108,18 @@ int worker_control(struct worker *w, int fd, const char *path, struct err *err);
 int worker_run(struct worker *w);
 void worker_done(struct worker *w);
 
-/* Takes the non-blocking FD of a client in transmission. ID 0: the worker chooses one and tells no
- * master. SNAPSHOT: what it is served; NULL = the export itself. */
-void worker_add_client(struct worker *w, int fd, uint64_t id, const struct features *agreed,
-	struct snapshot *snapshot);
+/* A client in transmission. */
+struct worker_client {
+	int fd;      /* non-blocking */
+	uint64_t id; /* 0: the worker chooses one and tells no master */
+	struct features agreed;
+	struct snapshot *snapshot; /* what it is served; NULL = the export itself */
+	bool readonly;             /* it was told so, though the export is not */
+	uint64_t told; /* size it was told, 0 = unknown: if that has changed it is ended */
+};
+
+/* Takes the descriptor. */
+void worker_add_client(struct worker *w, const struct worker_client *client);
 /* Starts the orderly end. */
 void worker_stop(struct worker *w);
 

@@ -4,7 +4,8 @@
  *
  *	status                             what it serves and how busy it is
  *	client  id, features, fd: true     a client in transmission, from the master; with
- *	        quiet: true only a failure is answered; snapshot: id of one, instead of the export
+ *	        quiet: true only a failure is answered; snapshot: id of one, instead of the export;
+ *	        readonly: true and size: what it was told
  *	stop                               the orderly end, as SIGTERM
  */
 #include "util.h"
@@ -13,38 +14,15 @@
 #include <fcntl.h>
 #include <string.h>
 
-static json_t *count_requests(const struct worker *w)
-{
-	json_t *all = json_object();
-
-	for (unsigned type = 0; type < NBD_CMD_COUNT; type++) {
-		uint64_t n = 0;
-
-		if (type == NBD_CMD_DISC)
-			continue;
-		for (unsigned i = 0; i < w->lanes_ready; i++)
-			n += atomic_load(&w->lanes[i].stats.requests[type]);
-		json_object_set_new(all, nbd_cmd_name(type), json_integer((json_int_t)n));
-	}
-	return all;
-}
-
-static json_int_t sum(const struct worker *w, size_t offset)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < w->lanes_ready; i++)
-		n += atomic_load((_Atomic uint64_t *)(void *)((char *)&w->lanes[i].stats + offset));
-	return (json_int_t)n;
-}
-
 static void do_status(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 {
 	const struct export_facts *f = &w->storage->facts;
 	json_t *answer = ctl_ok();
+	struct tally all;
 
 	(void)msg;
 	fd_close(&fd);
+	worker_tally(w, &all);
 	json_object_update_new(answer,
 		json_pack("{s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:i, s:i}", "version", XNBD_VERSION,
 			"mode", storage_mode(w->storage), "pid", (int)getpid(), "image",
@@ -55,10 +33,10 @@ static void do_status(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 		json_pack("{s:b, s:i, s:s, s:i, s:I, s:I, s:I, s:o}", "readonly",
 			!!(f->flags & NBD_FLAG_READ_ONLY), "clients", (int)w->clients, "engine",
 			w->lanes[0].engine.ops->name, "threads", (int)w->lanes_ready, "bytes_read",
-			sum(w, offsetof(struct lane_stats, bytes_read)), "bytes_written",
-			sum(w, offsetof(struct lane_stats, bytes_written)), "errors",
-			sum(w, offsetof(struct lane_stats, errors)), "requests",
-			count_requests(w)));
+			(json_int_t)all.bytes_read, "bytes_written", (json_int_t)all.bytes_written,
+			"errors", (json_int_t)tally_errors(&all), "requests",
+			worker_requests(&all)));
+	worker_add_limits(w, answer);
 	ctl_send(c, answer, -1);
 }
 
@@ -67,8 +45,12 @@ static void do_client(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 	const char *text = json_string_value(json_object_get(msg, "features"));
 	json_int_t id = json_integer_value(json_object_get(msg, "id"));
 	json_int_t snapshot = json_integer_value(json_object_get(msg, "snapshot"));
-	struct snapshot *s = snapshot > 0 ? worker_find_snapshot(w, (uint64_t)snapshot) : NULL;
-	struct features agreed;
+	json_int_t size = json_integer_value(json_object_get(msg, "size"));
+	struct worker_client client = {.fd = fd,
+		.id = (uint64_t)MAX_OF(id, (json_int_t)0),
+		.snapshot = snapshot > 0 ? worker_find_snapshot(w, (uint64_t)snapshot) : NULL,
+		.readonly = json_is_true(json_object_get(msg, "readonly")),
+		.told = (uint64_t)MAX_OF(size, (json_int_t)0)};
 	struct err err;
 
 	if (fd < 0 || !text || id <= 0) {
@@ -77,15 +59,15 @@ static void do_client(struct worker *w, struct ctl_conn *c, json_t *msg, int fd)
 	} else if (w->state != WORKER_RUNS) {
 		fd_close(&fd);
 		ctl_send_error(c, "client: the worker is shutting down");
-	} else if (snapshot && !s) {
+	} else if (snapshot && !client.snapshot) {
 		fd_close(&fd);
 		ctl_send_error(c, "client: no such snapshot");
-	} else if (feature_parse(text, &agreed, &err) < 0) {
+	} else if (feature_parse(text, &client.agreed, &err) < 0) {
 		fd_close(&fd);
 		ctl_send_error(c, err.text);
 	} else {
 		fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
-		worker_add_client(w, fd, (uint64_t)id, &agreed, s);
+		worker_add_client(w, &client);
 		if (!json_is_true(json_object_get(msg, "quiet")))
 			ctl_send(c, ctl_ok(), -1);
 	}
@@ -106,8 +88,9 @@ static const struct worker_command own_commands[] = {
 	{NULL, NULL},
 };
 
-static const struct worker_command *const tables[] = {
-	own_commands, worker_proxy_commands, worker_snapshot_commands};
+static const struct worker_command *const tables[] = {own_commands, worker_adopt_commands,
+	worker_rules_commands, worker_resize_commands, worker_stats_commands, worker_proxy_commands,
+	worker_snapshot_commands};
 
 static const struct worker_command *find_command(const char *name)
 {

@@ -12,6 +12,12 @@ struct worker_command {
 	void (*fn)(struct worker *w, struct ctl_conn *c, json_t *msg, int fd);
 };
 
+/* worker_adopt.c; ends with a row without a name. */
+extern const struct worker_command worker_adopt_commands[];
+bool worker_has_master(const struct worker *w);
+/* The control connection C has ended: it may have been the master's. */
+void worker_master_gone(struct worker *w, const struct ctl_conn *c);
+
 /* worker_proxy.c; ends with a row without a name. */
 extern const struct worker_command worker_proxy_commands[];
 /* SIGUSR2. */
@@ -20,6 +26,31 @@ void worker_switch(struct worker *w);
 void worker_watch_proxy(struct worker *w);
 /* Does a copy run? Then the worker is not idle. */
 bool worker_is_copying(struct worker *w);
+
+/* worker_resize.c; ends with a row without a name. */
+extern const struct worker_command worker_resize_commands[];
+/* At the end: lanes have ended. */
+void worker_end_resize(struct worker *w);
+
+/* worker_rules.c; ends with a row without a name. */
+extern const struct worker_command worker_rules_commands[];
+/* The limits that are in force. */
+void worker_add_limits(const struct worker *w, json_t *answer);
+/* At the end: lanes have ended. */
+void worker_end_orders(struct worker *w);
+
+/* worker_stats.c; ends with a row without a name. */
+extern const struct worker_command worker_stats_commands[];
+/* C has ended and is about to leave the list of clients. */
+void worker_count_gone(struct worker *w, struct conn *c);
+/* Nobody waits for it any more. */
+void worker_survey_forget(struct worker *w, const struct ctl_conn *c);
+/* At the end: lanes have ended. */
+void worker_end_surveys(struct worker *w);
+/* What all clients did, but for times, as far as can be seen without asking the lanes. */
+void worker_tally(const struct worker *w, struct tally *ret);
+/* {"READ": 3, ...} */
+json_t *worker_requests(const struct tally *t);
 
 /* worker_snapshot.c; ends with a row without a name. */
 extern const struct worker_command worker_snapshot_commands[];

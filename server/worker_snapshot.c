@@ -25,21 +25,26 @@ enum { SETTLE_MS = 30 * 1000, POINT_MS = 3000 };
 
 /* Knowing them. */
 
+static json_int_t size_of(const struct snapshot *s)
+{
+	return (json_int_t)s->layer.storage.facts.size;
+}
+
 static void tell(struct snapshot *s, const char *state)
 {
 	worker_tell(s->worker,
-		json_pack("{s:s, s:I, s:s, s:s, s:s}", "event", "snapshot", "id", (json_int_t)s->id,
-			"path", s->path, "state", state, "error",
-			s->error ? strerror(s->error) : ""));
+		json_pack("{s:s, s:I, s:s, s:I, s:s, s:s}", "event", "snapshot", "id",
+			(json_int_t)s->id, "path", s->path, "size", size_of(s), "state", state,
+			"error", s->error ? strerror(s->error) : ""));
 }
 
 static json_t *describe(struct snapshot *s)
 {
-	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:s, s:s, s:i}", "id", (json_int_t)s->id,
-		"path", s->path, "state", snapshot_state_name(s->state), "blocks",
-		(json_int_t)s->layer.map.blocks, "saved", (json_int_t)s->layer.map.count, "method",
-		s->clones ? "reflink" : "copy", "error", s->error ? strerror(s->error) : "",
-		"clients", (int)s->users);
+	return json_pack("{s:I, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:i}", "id", (json_int_t)s->id,
+		"path", s->path, "size", size_of(s), "state", snapshot_state_name(s->state),
+		"blocks", (json_int_t)s->layer.map.blocks, "saved", (json_int_t)s->layer.map.count,
+		"method", s->clones ? "reflink" : "copy", "error",
+		s->error ? strerror(s->error) : "", "clients", (int)s->users);
 }
 
 json_t *worker_snapshots(struct worker *w)
@@ -58,7 +63,7 @@ bool worker_is_saving(struct worker *w)
 	if (w->making_snapshot)
 		return true;
 	for (struct snapshot *s = w->snapshots; s; s = s->next) {
-		if (s->state == SNAPSHOT_COPYING)
+		if (s->state == SNAPSHOT_COPYING || s->saving)
 			return true;
 	}
 	return false;
@@ -216,8 +221,8 @@ static void answer(struct snapshot *s, int result)
 	s->errand = NULL;
 	if (result == 0)
 		json_object_update_new(e->answer,
-			json_pack("{s:I, s:s, s:s}", "id", (json_int_t)s->id, "path", s->path,
-				"method", s->clones ? "reflink" : "copy"));
+			json_pack("{s:I, s:s, s:I, s:s}", "id", (json_int_t)s->id, "path", s->path,
+				"size", size_of(s), "method", s->clones ? "reflink" : "copy"));
 	errand_answer(e, result);
 }
 
@@ -248,14 +253,14 @@ static void finished(struct errand *e, int result)
 }
 
 /* Gates are open again. */
-static void point_fixed(struct round *r)
+static void point_fixed(struct quiet *q)
 {
-	struct snapshot *s = container_of(r, struct snapshot, round);
+	struct snapshot *s = container_of(q, struct snapshot, quiet);
 	struct worker *w = s->worker;
 	int ret = 0;
 
 	w->pointing = NULL;
-	if (s->too_late) {
+	if (q->too_late) {
 		give_up(s, ETIMEDOUT, "requests under way do not finish");
 		return;
 	}
@@ -273,22 +278,12 @@ static void point_fixed(struct round *r)
 	answer(s, 0);
 }
 
-static void open_step(struct round_step *step)
+static void save_from_now(struct quiet *q, struct lane *l)
 {
-	struct snapshot *s = container_of(step->round, struct snapshot, round);
-	struct lane *l = step->lane;
+	struct snapshot *s = container_of(q, struct snapshot, quiet);
 
 	if (s->saving)
 		l->snapshots[l->snapshot_count++] = &s->layer;
-	gate_open(&l->gate);
-	round_step_done(step);
-}
-
-static void open_gates(struct snapshot *s)
-{
-	struct worker *w = s->worker;
-
-	round_start(&s->round, &w->reactor, w->lanes, w->lanes_ready, open_step, point_fixed);
 }
 
 static int run_clone(struct errand *e)
@@ -301,69 +296,25 @@ static void cloned(struct errand *e, int result)
 	struct snapshot *s = e->subject;
 
 	s->saving = result < 0; /* then it must be copied */
-	open_gates(s);
+	quiet_end(&s->quiet, save_from_now, point_fixed);
 	errand_answer(e, 0);
 }
 
-static void all_quiet(struct round *r)
+static void point_reached(struct quiet *q)
 {
-	struct snapshot *s = container_of(r, struct snapshot, round);
-	struct worker *w = s->worker;
+	struct snapshot *s = container_of(q, struct snapshot, quiet);
 
-	reactor_timer_cancel(&w->reactor, &s->deadline);
-	if (s->too_late)
-		open_gates(s);
+	if (q->too_late)
+		quiet_end(q, NULL, point_fixed);
 	else
-		errand_start(w, NULL, NULL, "snapshot", s, run_clone, cloned);
-}
-
-static void quiet(struct gate *g)
-{
-	round_step_done(g->owner);
-}
-
-static void close_step(struct round_step *step)
-{
-	struct gate *g = &step->lane->gate;
-
-	g->owner = step;
-	gate_close(g, quiet);
-}
-
-/* Lanes that still wait for theirs to end wait no longer. */
-static void give_up_step(struct round_step *step)
-{
-	struct gate *g = &step->lane->gate;
-	struct round_step *closing = g->owner;
-	bool waits = g->empty;
-
-	g->empty = NULL;
-	if (waits)
-		round_step_done(closing);
-	round_step_done(step);
-}
-
-static void gave_up(struct round *r)
-{
-	(void)r;
-}
-
-static void too_late(struct reactor_timer *t)
-{
-	struct snapshot *s = container_of(t, struct snapshot, deadline);
-	struct worker *w = s->worker;
-
-	s->too_late = true;
-	round_start(&s->giving_up, &w->reactor, w->lanes, w->lanes_ready, give_up_step, gave_up);
+		errand_start(s->worker, NULL, NULL, "snapshot", s, run_clone, cloned);
 }
 
 static void begin_point(struct snapshot *s)
 {
 	struct worker *w = s->worker;
 
-	s->deadline.fn = too_late;
-	reactor_timer_set(&w->reactor, &s->deadline, POINT_MS);
-	round_start(&s->round, &w->reactor, w->lanes, w->lanes_ready, close_step, all_quiet);
+	quiet_begin(&s->quiet, &w->reactor, w->lanes, w->lanes_ready, POINT_MS, point_reached);
 }
 
 /* Before it. A thread that hangs keeps the snapshot, so there is never more than one of these. */
@@ -379,6 +330,7 @@ static void settled(struct errand *e, int result)
 	struct snapshot *s = e->subject;
 
 	s->busy = false;
+	reactor_timer_cancel(&s->worker->reactor, &s->deadline);
 	if (s->too_late) {
 		s->worker->pointing = NULL;
 		free_if_unused(s);
@@ -413,11 +365,20 @@ static void undo_new(struct errand *e)
 	snapshot_free(e->subject);
 }
 
+/* Later ones have higher ids, also if the clock is set back. */
+static uint64_t next_id(const struct worker *w, json_t *msg)
+{
+	json_int_t after = json_integer_value(json_object_get(msg, "after"));
+	uint64_t last = MAX_OF(w->last_snapshot, after > 0 ? (uint64_t)after : 0);
+
+	return MAX_OF((uint64_t)time(NULL), last + 1);
+}
+
 static int run_new(struct errand *e)
 {
 	const char *to = json_string_value(json_object_get(e->msg, "to"));
 	struct worker *w = e->worker;
-	uint64_t id = MAX_OF((uint64_t)time(NULL), w->last_snapshot + 1);
+	uint64_t id = next_id(w, e->msg);
 
 	e->subject = snapshot_new(w->storage, w->config.image, to, &id, &e->err);
 	w->last_snapshot = MAX_OF(w->last_snapshot, id);
@@ -458,6 +419,8 @@ static const char *cannot_begin(const struct worker *w)
 		return "snapshot: only of a target; a proxy must be complete and switched";
 	if (w->state != WORKER_RUNS)
 		return "snapshot: the server is shutting down";
+	if (w->resize)
+		return "snapshot: the export is just being resized; try again";
 	if (w->making_snapshot || w->pointing)
 		return "snapshot: another one is just being taken; try again";
 	if (saving >= LANE_SNAPSHOTS_MAX || all >= SNAPSHOTS_MAX)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The command line of an export's xnbd-server. Pure: looks at nothing but its arguments. */
+/* The command line of an export's xnbd-server, from its arguments and the log's level. */
 #ifndef WRAPPER_COMMAND_H
 #define WRAPPER_COMMAND_H
 
 #include "exports.h"
 #include "options.h"
 
-enum { COMMAND_WORDS_MAX = 48 };
+enum { COMMAND_WORDS_MAX = 72, COMMAND_NUMBERS_MAX = 16 };
 
 /* Words point into what it was built from, which must live until the fork. */
 struct command {
 	char *argv[COMMAND_WORDS_MAX]; /* ends in NULL */
 	size_t count;
-	char numbers[3][24];
+	char numbers[COMMAND_NUMBERS_MAX][24];
 	size_t number_count;
 };
 

@@ -2,21 +2,26 @@
 /*
  * The table of control commands, and those about the wrapper itself and its list of exports.
  *
- *	list                                   the exports
- *	status                                 the wrapper itself
- *	remove      name | file | index
+ *	list                       the exports
+ *	status                     the wrapper itself
  *	save, shutdown, orphan
  */
 #include "control.h"
 
+#include "adopt.h"
+#include "await.h"
 #include "command.h"
+#include "drain.h"
+#include "export_settings.h"
 #include "feature.h"
 #include "log.h"
 #include "master.h"
 #include "migrate.h"
+#include "reload.h"
 #include "snapshots.h"
 #include "state.h"
 #include "str.h"
+#include "upgrade.h"
 #include "util.h"
 
 #include <errno.h>
@@ -92,8 +97,11 @@ static void describe_proxy(json_t *entry, const struct export_entry *e, const st
 	CLEANUP_FREE char *origin = exports_origin_text(e);
 
 	set_text(entry, "origin", origin);
-	set_text(entry, "bitmap", e->bitmap);
-	set_text(entry, "control", e->control ? e->control : w ? w->proxy_path : NULL);
+	set_text(entry, "bitmap", e->config.bitmap);
+	set_text(entry, "control",
+		e->config.control ? e->config.control
+			: w       ? w->proxy_path
+				  : NULL);
 	set_text(entry, "copy", copies[e->copy]);
 }
 
@@ -101,7 +109,7 @@ static void describe_snapshot(const struct master *m, json_t *entry, const struc
 {
 	const struct export_entry *parent = exports_by_id(&m->exports, e->parent);
 
-	set_text(entry, "snapshot_of", parent ? parent->name : "");
+	set_text(entry, "snapshot_of", parent ? parent->config.name : "");
 	json_object_set_new(entry, "snapshot_id", json_integer((json_int_t)e->snapshot));
 }
 
@@ -110,30 +118,51 @@ static void describe_server(const struct master *m, json_t *entry, const struct 
 	uint32_t id = snapshots_server(e);
 	const struct worker *w = worker_for((struct master *)(uintptr_t)m, id);
 
-	if (e->kind == EXPORT_PROXY)
+	if (e->config.kind == EXPORT_PROXY)
 		describe_proxy(entry, e, w);
 	if (w && w->state == WORKER_READY) {
-		json_object_set_new(entry, "size", json_integer((json_int_t)w->facts.size));
+		uint64_t size = id == e->id ? w->facts.size : e->size;
+
+		json_object_set_new(entry, "size", json_integer((json_int_t)size));
 		json_object_set_new(entry, "pid", json_integer(w->pid));
 	}
 	json_object_set_new(entry, "clients", clients_of(m, w, id == e->id ? 0 : e->snapshot));
 }
 
+/* What is not as it should be, or not for long. */
+static void describe_trouble(const struct master *m, json_t *entry, const struct export_entry *e)
+{
+	uint64_t left = backoff_left(&e->backoff, m->reactor.now);
+
+	if (e->draining)
+		json_object_set_new(entry, "draining", json_string(e->next ? "changes" : "goes"));
+	if (!e->trouble[0])
+		return;
+	set_text(entry, "error", e->trouble);
+	json_object_set_new(entry, "retry_seconds", json_integer((json_int_t)(left + 999) / 1000));
+}
+
 static json_t *describe(const struct master *m, const struct export_entry *e)
 {
-	json_t *migration = migrate_describe(m, e);
+	json_t *migration = migrate_describe(m, e), *settings = export_settings_write(&e->config);
 	json_t *entry = json_pack("{s:i, s:s, s:s, s:o, s:b, s:b, s:s}", "index", (int)e->id,
-		"name", e->name, "mode", exports_kind_name(command_kind(m->options, e)), "image",
-		control_text(e->image), "readonly", master_readonly(m, e), "default", e->is_default,
-		"source", exports_source_name(e->source));
+		"name", e->config.name, "mode", export_config_mode(command_kind(m->options, e)),
+		"image", control_text(e->config.image), "readonly", master_readonly(m, e),
+		"default", e->config.is_default, "source", exports_source_name(e->config.source));
 
-	if (e->description)
-		json_object_set_new(entry, "description", json_string(e->description));
+	if (e->config.description)
+		json_object_set_new(entry, "description", json_string(e->config.description));
+	if (*e->serial)
+		json_object_set_new(entry, "serial", json_string(e->serial));
+	if (json_object_size(settings) > 0)
+		json_object_set(entry, "settings", settings);
+	json_decref(settings);
 	if (e->parent)
 		describe_snapshot(m, entry, e);
 	if (migration)
 		json_object_set_new(entry, "migration", migration);
 	describe_server(m, entry, e);
+	describe_trouble(m, entry, e);
 	return entry;
 }
 
@@ -179,10 +208,19 @@ static json_t *migrations(const struct master *m)
 
 		if (!one)
 			continue;
-		json_object_set_new(one, "name", json_string(m->exports.entries[i].name));
+		json_object_set_new(one, "name", json_string(m->exports.entries[i].config.name));
 		json_array_append_new(all, one);
 	}
 	return all;
+}
+
+static unsigned count_draining(const struct master *m)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->exports.count; i++)
+		n += m->exports.entries[i].draining;
+	return n;
 }
 
 static void do_status(struct master *m, struct ctl_conn *c, json_t *msg)
@@ -198,36 +236,13 @@ static void do_status(struct master *m, struct ctl_conn *c, json_t *msg)
 			(int)m->exports.count, "servers", (int)count_workers(m), "clients",
 			(int)m->client_count, "listening", listening_on(m), "state_file",
 			m->options->dbpath, "migrations", migrations(m)));
+	json_object_set_new(reply, "draining", json_integer(count_draining(m)));
+	json_object_set_new(reply, "upgrades", json_integer(m->upgrades));
+	json_object_set_new(reply, "apart", adopt_describe(m));
+	json_object_set_new(reply, "log_level", json_string(log_level_name(log_level_now())));
+	if (m->options->metrics)
+		json_object_set_new(reply, "metrics", json_string(m->options->metrics));
 	ctl_send(c, reply, -1);
-}
-
-static const struct export_entry *find_entry(const struct master *m, json_t *msg)
-{
-	const char *name = json_string_value(json_object_get(msg, "name"));
-	const char *file = json_string_value(json_object_get(msg, "file"));
-	json_int_t index = json_integer_value(json_object_get(msg, "index"));
-
-	if (name)
-		return exports_by_name(&m->exports, name);
-	if (file)
-		return exports_by_image(&m->exports, file);
-	return index > 0 && index <= UINT32_MAX ? exports_by_id(&m->exports, (uint32_t)index)
-						: NULL;
-}
-
-static void do_remove(struct master *m, struct ctl_conn *c, json_t *msg)
-{
-	const struct export_entry *e = find_entry(m, msg);
-	struct err err = {0};
-	int ret;
-
-	if (!e)
-		ret = err_set(&err, ENOENT, "no such export; see --list");
-	else if (e->parent)
-		ret = err_set(&err, EINVAL, "'%.100s' is a snapshot; use --drop-snapshot", e->name);
-	else
-		ret = master_export_remove(m, e->id, &err);
-	control_answer(c, ret, &err);
 }
 
 static void do_save(struct master *m, struct ctl_conn *c, json_t *msg)
@@ -256,7 +271,6 @@ static void do_orphan(struct master *m, struct ctl_conn *c, json_t *msg)
 static const struct control_command own_commands[] = {
 	{"list", do_list},
 	{"status", do_status},
-	{"remove", do_remove},
 	{"save", do_save},
 	{"shutdown", do_shutdown},
 	{"orphan", do_orphan},
@@ -264,7 +278,9 @@ static const struct control_command own_commands[] = {
 };
 
 static const struct control_command *const tables[] = {own_commands, control_add_commands,
-	control_bgctl_commands, control_snapshot_commands, control_migrate_commands};
+	control_change_commands, control_bgctl_commands, control_clients_commands,
+	control_stats_commands, control_snapshot_commands, control_migrate_commands,
+	upgrade_commands};
 
 static const struct control_command *find_command(const char *name)
 {
@@ -306,6 +322,11 @@ static void client_gone(struct ctl_server *s, struct ctl_conn *c)
 {
 	control_add_gone(master_of(s), c);
 	control_ask_gone(master_of(s), c);
+	control_clients_gone(master_of(s), c);
+	reload_gone(master_of(s), c);
+	await_gone(master_of(s), c);
+	control_stats_gone(master_of(s), c);
+	upgrade_gone(master_of(s), c);
 }
 
 const struct ctl_server_ops control_ops = {.request = request, .gone = client_gone};

@@ -2,7 +2,9 @@
 /*
  * What xnbd-wrapper-ctl can ask of the master. control.c has the table of commands and those about
  * the wrapper itself, control_add.c what adds exports, control_bgctl.c what a server answers,
- * control_snapshot.c and control_migrate.c the rest. control_ask.c is the waiting for a server.
+ * control_clients.c who is connected, control_stats.c what is going on, control_snapshot.c and
+ * control_migrate.c the rest.
+ * control_ask.c is the waiting for a server.
  */
 #ifndef WRAPPER_CONTROL_H
 #define WRAPPER_CONTROL_H
@@ -21,8 +23,9 @@ struct control_command {
 	const char *name;
 	void (*fn)(struct master *m, struct ctl_conn *c, json_t *msg);
 };
-extern const struct control_command control_add_commands[], control_bgctl_commands[],
-	control_snapshot_commands[], control_migrate_commands[]; /* the last row has no name */
+extern const struct control_command control_add_commands[], control_change_commands[],
+	control_bgctl_commands[], control_clients_commands[], control_snapshot_commands[],
+	control_stats_commands[], control_migrate_commands[]; /* the last row has no name */
 
 /* {"ok": true}, or ERR if RET < 0. */
 void control_answer(struct ctl_conn *c, int ret, const struct err *err);
@@ -53,5 +56,12 @@ void control_ask(struct master *m, struct ctl_conn *c, const struct asking *how,
 /* The connection C is gone. */
 void control_ask_gone(struct master *m, struct ctl_conn *c);
 void control_add_gone(struct master *m, struct ctl_conn *c);
+void control_clients_gone(struct master *m, struct ctl_conn *c);
+void control_stats_gone(struct master *m, struct ctl_conn *c);
+
+/* From the worker: its client ID has left. */
+void control_client_left(struct master *m, uint64_t id);
+/* At the end of the master: what waits is not answered any more. */
+void control_clients_end(struct master *m);
 
 #endif

@@ -2,14 +2,15 @@
 /*
  * Adding exports.
  *
- *	add-target  name, file [, readonly, description]
- *	add-cow     name, file [, description]
- *	add-proxy   name, cache, bitmap, control, uri | host, port [, exportname]
+ *	add-target  name, file [, readonly, description, settings]
+ *	add-cow     name, file [, description, settings]
+ *	add-proxy   name, cache, bitmap, control, uri | host, port [, exportname, settings]
  *
  * A file must be there before its name is: a probe looks, the connection is paused meanwhile and
  *may go away. A proxy's cache need not exist, its server makes it.
  */
 #include "control.h"
+#include "export_settings.h"
 #include "log.h"
 #include "master.h"
 #include "probe.h"
@@ -31,9 +32,9 @@ static const char *text_of(json_t *msg, const char *key)
 	return json_string_value(json_object_get(msg, key));
 }
 
-static int add_now(struct master *m, const struct export_spec *spec, json_t *msg, struct err *err)
+static int add_now(struct master *m, const struct export_config *spec, json_t *msg, struct err *err)
 {
-	struct export_spec full = *spec;
+	struct export_config full = *spec;
 	struct export_entry *e;
 	int ret;
 
@@ -41,7 +42,10 @@ static int add_now(struct master *m, const struct export_spec *spec, json_t *msg
 	full.description = text_of(msg, "description");
 	full.readonly = json_is_true(json_object_get(msg, "readonly"));
 	full.source = EXPORT_FROM_STATE;
-	ret = exports_add(&m->exports, &full, &e, err);
+	ret = export_settings_read(json_object_get(msg, "settings"), &full, err);
+	if (ret == 0)
+		ret = exports_add(&m->exports, &full, &e, err);
+	export_settings_free(&full);
 	return ret < 0 ? ret : master_export_added(m, e, err);
 }
 
@@ -58,7 +62,7 @@ static void unlink_addition(struct addition *a)
 
 static int add_found(const struct addition *a, const struct probe_result *found, struct err *err)
 {
-	const struct export_spec spec = {.kind = a->kind, .image = text_of(a->msg, "file")};
+	const struct export_config spec = {.kind = a->kind, .image = text_of(a->msg, "file")};
 
 	if (found->code)
 		return err_set(err, found->code, "%s", found->text);
@@ -122,7 +126,7 @@ static void do_cow(struct master *m, struct ctl_conn *c, json_t *msg)
 static void do_proxy(struct master *m, struct ctl_conn *c, json_t *msg)
 {
 	static const char *const paths[] = {"cache", "bitmap", "control"};
-	const struct export_spec spec = {.kind = EXPORT_PROXY,
+	const struct export_config spec = {.kind = EXPORT_PROXY,
 		.image = text_of(msg, "cache"),
 		.bitmap = text_of(msg, "bitmap"),
 		.control = text_of(msg, "control"),

@@ -3,6 +3,7 @@
  * Commands whose answer a server has. A command that was sent is carried out, and the table brought
  * up to date, even if the one who asked has left.
  */
+#include "adopt.h"
 #include "control.h"
 #include "master.h"
 #include "relay.h"
@@ -67,11 +68,13 @@ static void answered(void *arg, json_t *answer, const struct err *err)
 
 static void send_request(struct asking *a, json_t *request)
 {
+	const struct export_entry *e = exports_by_id(&a->master->exports, a->export_id);
 	struct err err = {0};
 
 	if (relay_start(a->master, a->export_id, request, a->timeout_ms, answered, a))
 		return;
-	err_set(&err, EIO, "the server of this export could not be started");
+	if (!e || adopt_check_free(a->master, e, &err) == 0)
+		err_set(&err, EIO, "the server of this export could not be started");
 	finish(a, NULL, &err);
 }
 

@@ -47,11 +47,24 @@ static struct export_entry *find_proxy(
 	struct export_entry *e = control_find(m, c, msg);
 	char text[512];
 
-	if (!e || e->kind == EXPORT_PROXY)
+	if (!e || e->config.kind == EXPORT_PROXY)
 		return e;
-	snprintf(text, sizeof(text), "'%.100s' is no proxy: there is nothing to %s", e->name, what);
+	snprintf(text, sizeof(text), "'%.100s' is no proxy: there is nothing to %s", e->config.name,
+		what);
 	ctl_send_error(c, text);
 	return NULL;
+}
+
+static json_t *queried(struct asking *a, json_t *answer)
+{
+	const struct export_entry *e = exports_by_id(&a->master->exports, a->export_id);
+	json_t *reply;
+
+	if (!is_ok(answer) || !e || !*e->serial)
+		return NULL;
+	reply = json_copy(answer);
+	json_object_set_new(reply, "serial", json_string(e->serial));
+	return reply;
 }
 
 static void do_query(struct master *m, struct ctl_conn *c, json_t *msg)
@@ -59,8 +72,9 @@ static void do_query(struct master *m, struct ctl_conn *c, json_t *msg)
 	const struct export_entry *e = control_find(m, c, msg);
 
 	if (e)
-		control_ask(
-			m, c, &(struct asking){.export_id = e->id, .msg = msg}, command("query"));
+		control_ask(m, c,
+			&(struct asking){.export_id = e->id, .msg = msg, .answered = queried},
+			command("query"));
 }
 
 /* From now on proxy.c sees to it. */
@@ -85,7 +99,7 @@ static void do_cache_all(struct master *m, struct ctl_conn *c, json_t *msg)
 
 	if (!e)
 		return;
-	if (e->kind == EXPORT_TARGET) {
+	if (e->config.kind == EXPORT_TARGET) {
 		ctl_send(c, ctl_ok(), -1); /* everything is there */
 		return;
 	}
@@ -178,7 +192,7 @@ static void do_switch(struct master *m, struct ctl_conn *c, json_t *msg)
 
 	if (!e)
 		return;
-	if (e->kind == EXPORT_TARGET) {
+	if (e->config.kind == EXPORT_TARGET) {
 		reply = ctl_ok();
 		json_object_set_new(reply, "switched", json_true());
 		ctl_send(c, reply, -1);
@@ -195,9 +209,9 @@ static void do_switch(struct master *m, struct ctl_conn *c, json_t *msg)
 		request);
 }
 
-static void origin_of(json_t *msg, struct export_spec *ret)
+static void origin_of(json_t *msg, struct export_config *ret)
 {
-	*ret = (struct export_spec){.uri = text_of(msg, "uri"),
+	*ret = (struct export_config){.uri = text_of(msg, "uri"),
 		.host = text_of(msg, "host"),
 		.port = text_of(msg, "port"),
 		.exportname = text_of(msg, "exportname")};
@@ -205,7 +219,7 @@ static void origin_of(json_t *msg, struct export_spec *ret)
 
 static json_t *reconnected(struct asking *a, json_t *answer)
 {
-	struct export_spec origin;
+	struct export_config origin;
 
 	origin_of(a->msg, &origin);
 	if (is_ok(answer))
@@ -217,14 +231,14 @@ static void do_reconnect(struct master *m, struct ctl_conn *c, json_t *msg)
 {
 	static const char *const keys[] = {"uri", "host", "port", "exportname"};
 	const struct export_entry *e = find_proxy(m, c, msg, "reconnect");
-	struct export_spec origin;
+	struct export_config origin;
 	struct err err = {0};
 	json_t *request;
 
 	origin_of(msg, &origin);
 	if (!e)
 		return;
-	if (exports_check_origin(&origin, &err) < 0) {
+	if (export_config_check_origin(&origin, &err) < 0) {
 		ctl_send_error(c, err.text);
 		return;
 	}

@@ -77,7 +77,7 @@ static void do_abort(struct master *m, struct ctl_conn *c, json_t *msg)
 
 	if (!e)
 		return;
-	if (migrate_abort(m, e->name, &err) < 0)
+	if (migrate_abort(m, e->config.name, &err) < 0)
 		ctl_send_error(c, err.text);
 	else if (w)
 		control_ask(m, c,
@@ -93,7 +93,7 @@ static void add_one(const struct master *m, const struct export_entry *e, json_t
 
 	if (!one)
 		return;
-	json_object_set_new(one, "name", json_string(e->name));
+	json_object_set_new(one, "name", json_string(e->config.name));
 	json_array_append_new(all, one);
 }
 

@@ -46,9 +46,11 @@ static json_t *taken(struct asking *a, json_t *answer)
 		return NULL;
 	if (snapshots_add(a->master, a->export_id, id_of(answer), path, false, &err) < 0)
 		return refuse(answer, &err);
+	snapshots_set_size(a->master, a->export_id, id_of(answer),
+		(uint64_t)json_integer_value(json_object_get(answer, "size")));
 	e = snapshots_find(a->master, a->export_id, id_of(answer));
 	reply = json_copy(answer);
-	json_object_set_new(reply, "export", json_string(e->name));
+	json_object_set_new(reply, "export", json_string(e->config.name));
 	return reply;
 }
 
@@ -62,7 +64,7 @@ static void do_snapshot(struct master *m, struct ctl_conn *c, json_t *msg)
 	if (!e)
 		return;
 	if (e->parent)
-		err_set(&err, EINVAL, "'%.100s' is a snapshot itself", e->name);
+		err_set(&err, EINVAL, "'%.100s' is a snapshot itself", e->config.name);
 	else if (to && *to != '/')
 		err_set(&err, EINVAL, "snapshot: \"to\" must be an absolute path");
 	else
@@ -71,7 +73,8 @@ static void do_snapshot(struct master *m, struct ctl_conn *c, json_t *msg)
 		ctl_send_error(c, err.text);
 		return;
 	}
-	request = json_pack("{s:s}", "cmd", "snapshot");
+	request = json_pack(
+		"{s:s, s:I}", "cmd", "snapshot", "after", (json_int_t)snapshots_last(m, e->id));
 	if (to)
 		json_object_set_new(request, "to", json_string(to));
 	control_ask(
@@ -82,9 +85,9 @@ static json_t *describe(const struct master *m, const struct export_entry *e)
 {
 	const struct export_entry *parent = exports_by_id(&m->exports, e->parent);
 
-	return json_pack("{s:s, s:I, s:s, s:o, s:s}", "name", parent->name, "id",
-		(json_int_t)e->snapshot, "export", e->name, "path", control_text(e->image), "state",
-		e->complete ? "complete" : "copying");
+	return json_pack("{s:s, s:I, s:s, s:o, s:s}", "name", parent->config.name, "id",
+		(json_int_t)e->snapshot, "export", e->config.name, "path",
+		control_text(e->config.image), "state", e->complete ? "complete" : "copying");
 }
 
 static void do_list(struct master *m, struct ctl_conn *c, json_t *msg)

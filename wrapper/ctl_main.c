@@ -5,12 +5,15 @@
  */
 #include "ctl.h"
 #include "ctl_print.h"
+#include "ctl_reload.h"
 #include "ctl_request.h"
+#include "ctl_stats.h"
 #include "log.h"
 #include "options.h"
 #include "util.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 
 enum { EXIT_USAGE = 2, EXIT_INCOMPLETE = 3 };
@@ -26,6 +29,8 @@ static int finish(const struct ctl_options *o, json_t *reply)
 {
 	const char *text = json_string_value(json_object_get(reply, "text"));
 
+	if (o->action == CTL_RELOAD)
+		return ctl_reload_finish(o, reply);
 	if (o->action == CTL_SWITCH && json_is_false(json_object_get(reply, "switched"))) {
 		log_error("%s", text ? text : "the cache is not complete");
 		if (o->json)
@@ -36,6 +41,15 @@ static int finish(const struct ctl_options *o, json_t *reply)
 	if (o->action == CTL_VERIFY && json_integer_value(json_object_get(reply, "different")) > 0)
 		return EXIT_FAILURE;
 	return EXIT_SUCCESS;
+}
+
+/* A refused reload has more to tell than one line. */
+static int call(const struct ctl_options *o, json_t *request, json_t **ret, struct err *err)
+{
+	int timeout = ctl_request_timeout(o);
+
+	return o->action == CTL_RELOAD ? ctl_ask(o->control, request, timeout, ret, err)
+				       : ctl_call(o->control, request, timeout, ret, err);
 }
 
 static int run(const struct ctl_options *o, char **args, int count)
@@ -49,7 +63,9 @@ static int run(const struct ctl_options *o, char **args, int count)
 			count > 1 ? args[count - 1] : args[0]);
 		return fail(&err, EXIT_USAGE);
 	}
-	if (ctl_call(o->control, request, ctl_request_timeout(o), &reply, &err) < 0) {
+	if (o->watch)
+		return ctl_stats_watch(o, request, ctl_request_timeout(o));
+	if (call(o, request, &reply, &err) < 0) {
 		bool nobody = err.code == ENOENT || err.code == ECONNREFUSED;
 
 		log_error("%s%s", err.text,
@@ -69,6 +85,7 @@ int main(int argc, char **argv)
 	char **args;
 
 	log_name("xnbd-wrapper-ctl");
+	setlocale(LC_CTYPE, "C.UTF-8"); /* for widths of characters */
 	if (opt_parse(&ctl_option_set, argc, argv, &o, &rest, &err) < 0)
 		return fail(&err, EXIT_USAGE);
 	if (o.help || o.version) {
@@ -82,5 +99,7 @@ int main(int argc, char **argv)
 	count = argc - rest;
 	if (ctl_request_check(&o, &args, &count, &err) < 0)
 		return fail(&err, EXIT_USAGE);
+	if (o.offline)
+		return ctl_reload_offline(&o);
 	return run(&o, args, count);
 }

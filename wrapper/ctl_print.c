@@ -5,11 +5,15 @@
  */
 #include "ctl_print.h"
 
+#include "ctl_clients.h"
+#include "ctl_list.h"
+#include "ctl_stats.h"
 #include "str.h"
 #include "util.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *text_of(json_t *object, const char *key)
 {
@@ -73,6 +77,23 @@ static void print_list(json_t *answer)
 		printf("no item\n");
 }
 
+/* False: it is something else. */
+static bool print_texts(json_t *array)
+{
+	json_t *one;
+	size_t i;
+
+	if (!json_is_string(json_array_get(array, 0)))
+		return false;
+	json_array_foreach(array, i, one)
+	{
+		fputs(i ? ", " : "", stdout);
+		if (json_is_string(one))
+			print_escaped(json_string_value(one));
+	}
+	return true;
+}
+
 static void print_fields(json_t *object, const char *before)
 {
 	const char *key;
@@ -96,7 +117,7 @@ static void print_fields(json_t *object, const char *before)
 			putchar(' ');
 		if (json_is_string(value))
 			print_escaped(json_string_value(value));
-		else
+		else if (!print_texts(value))
 			fputs(text ? text : "?", stdout);
 		putchar('\n');
 	}
@@ -178,7 +199,7 @@ static void print_migrations(json_t *answer)
 /* Lists are an array; everything else is an object. */
 static void print_json(json_t *answer)
 {
-	static const char *const lists[] = {"exports", "snapshots", "migrations"};
+	static const char *const lists[] = {"clients", "exports", "snapshots", "migrations"};
 	CLEANUP_FREE char *text = NULL;
 	json_t *shown = answer;
 
@@ -203,6 +224,41 @@ static void print_text(json_t *answer)
 	printf("\n");
 }
 
+static void print_level(json_t *answer)
+{
+	json_t *one;
+	size_t i;
+
+	printf("%s, in the wrapper and %lld servers", text_of(answer, "level"),
+		number_of(answer, "servers"));
+	json_array_foreach(json_object_get(answer, "missed"), i, one)
+	{
+		fputs(i ? ", " : "; no answer of ", stdout);
+		print_escaped(json_string_value(one));
+	}
+	putchar('\n');
+}
+
+/* Servers that get no new clients have a line each. */
+static void print_status(json_t *answer)
+{
+	json_t *all = json_incref(json_object_get(answer, "apart")), *one;
+	size_t i;
+
+	json_object_del(answer, "apart");
+	print_fields(answer, "");
+	json_array_foreach(all, i, one)
+	{
+		printf("%-16s", "apart");
+		print_field("", one, "export");
+		printf(" (pid %lld, %lld clients)", number_of(one, "pid"),
+			number_of(one, "clients"));
+		print_field(": ", one, "reason");
+		putchar('\n');
+	}
+	json_decref(all);
+}
+
 void ctl_print(const struct ctl_options *o, json_t *answer)
 {
 	if (o->json) {
@@ -211,10 +267,26 @@ void ctl_print(const struct ctl_options *o, json_t *answer)
 	}
 	switch ((enum ctl_action)o->action) {
 	case CTL_LIST:
-		print_list(answer);
+		if (isatty(STDOUT_FILENO))
+			ctl_list_print(answer, stdout);
+		else
+			print_list(answer);
 		break;
 	case CTL_STATUS:
-		print_fields(answer, "");
+		print_status(answer);
+		break;
+	case CTL_STATS:
+		ctl_stats_print(answer, NULL, 0,
+			*text_of(answer, "name") ? text_of(answer, "name") : NULL, stdout);
+		break;
+	case CTL_METRICS:
+		fputs(text_of(answer, "text"), stdout);
+		break;
+	case CTL_LOG_LEVEL:
+		print_level(answer);
+		break;
+	case CTL_CLIENTS:
+		ctl_clients_print(answer);
 		break;
 	case CTL_QUERY:
 		print_query(answer);

@@ -12,18 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ORIGIN_MAX = 4096 };
-
-/* The texts of a spec, and their copies in the entry. */
-#define TEXT(field)                                                                                \
-	{                                                                                          \
-		offsetof(struct export_spec, field), offsetof(struct export_entry, field)          \
-	}
-static const struct {
-	size_t from, to;
-} texts[] = {TEXT(name), TEXT(image), TEXT(description), TEXT(cow_dir), TEXT(bitmap), TEXT(control),
-	TEXT(uri), TEXT(host), TEXT(port), TEXT(exportname)};
-
 static int reserve(struct exports *t)
 {
 	size_t room = t->room ? 2 * t->room : 16;
@@ -39,97 +27,78 @@ static int reserve(struct exports *t)
 	return 0;
 }
 
-static char **text_of(struct export_entry *e, size_t i)
+void exports_forget_next(struct export_entry *e)
 {
-	return (char **)(void *)((char *)e + texts[i].to);
+	if (e->next)
+		export_config_free(e->next);
+	free(e->next);
+	e->next = NULL;
+	e->draining = false;
 }
 
 static void free_entry(struct export_entry *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		free(*text_of(e, i));
+	exports_forget_next(e);
+	export_config_free(&e->config);
 	json_decref(e->migration);
 }
 
-static bool copy_texts(struct export_entry *e, const struct export_spec *spec)
-{
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		const char *from =
-			*(const char *const *)(const void *)((const char *)spec + texts[i].from);
-
-		if (from && !(*text_of(e, i) = strdup(from)))
-			return false;
-	}
-	return true;
-}
-
 /* Origins. */
-
-int exports_check_origin(const struct export_spec *s, struct err *err)
-{
-	if (s->uri && (s->host || s->port || s->exportname))
-		return err_set(err, EINVAL,
-			"an origin is a URI, or a host and a port, not both; the URI has the name");
-	if (s->uri)
-		return export_check_uri(s->uri, err);
-	if (!s->host || !*s->host || !s->port || !*s->port)
-		return err_set(err, EINVAL, "a proxy needs an origin: a URI, or a host and a port");
-	if (strlen(s->host) >= ORIGIN_MAX || strlen(s->port) >= ORIGIN_MAX)
-		return err_set(err, EINVAL, "host and port of the origin: less than 4096 bytes");
-	return export_check_name(
-		s->exportname ? s->exportname : "", s->exportname ? strlen(s->exportname) : 0, err);
-}
 
 static bool same(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-bool exports_same_origin(const struct export_entry *e, const struct export_spec *spec)
+bool exports_same_origin(const struct export_entry *e, const struct export_config *c)
 {
-	return same(e->uri, spec->uri) && same(e->host, spec->host) && same(e->port, spec->port) &&
-		same(e->exportname, spec->exportname);
+	return same(e->config.uri, c->uri) && same(e->config.host, c->host) &&
+		same(e->config.port, c->port) && same(e->config.exportname, c->exportname);
 }
 
-static void forget_origin(struct export_entry *e)
+static void forget(const char **text)
 {
-	free(e->uri);
-	free(e->host);
-	free(e->port);
-	free(e->exportname);
-	e->uri = e->host = e->port = e->exportname = NULL;
+	free((void *)(uintptr_t)*text);
+	*text = NULL;
 }
 
-int exports_set_origin(struct export_entry *e, const struct export_spec *spec, struct err *err)
+static void forget_origin(struct export_config *c)
 {
-	const struct export_spec origin = {.uri = spec->uri,
-		.host = spec->host,
-		.port = spec->port,
-		.exportname = spec->exportname};
-	struct export_entry copy = {0};
-	int ret = exports_check_origin(&origin, err);
+	forget(&c->uri);
+	forget(&c->host);
+	forget(&c->port);
+	forget(&c->exportname);
+}
+
+int exports_set_origin(struct export_entry *e, const struct export_config *c, struct err *err)
+{
+	const struct export_config origin = {
+		.uri = c->uri, .host = c->host, .port = c->port, .exportname = c->exportname};
+	struct export_config copy;
+	int ret = export_config_check_origin(&origin, err);
 
 	if (ret < 0)
 		return ret;
-	if (!copy_texts(&copy, &origin)) {
-		free_entry(&copy);
-		return err_sys(err, ENOMEM, "export '%.100s'", e->name);
-	}
-	forget_origin(e);
-	e->uri = copy.uri;
-	e->host = copy.host;
-	e->port = copy.port;
-	e->exportname = copy.exportname;
+	if (export_config_copy(&copy, &origin) < 0)
+		return err_sys(err, ENOMEM, "export '%.100s'", e->config.name);
+	forget_origin(&e->config);
+	e->config.uri = copy.uri;
+	e->config.host = copy.host;
+	e->config.port = copy.port;
+	e->config.exportname = copy.exportname;
 	return 0;
 }
 
+/* What only proxies have goes, or it would not belong to the mode. */
 void exports_become_target(struct export_entry *e)
 {
-	forget_origin(e);
-	free(e->bitmap);
-	free(e->control);
-	e->bitmap = e->control = NULL;
-	e->kind = EXPORT_TARGET;
+	struct export_config *c = &e->config;
+
+	forget_origin(c);
+	forget(&c->bitmap);
+	forget(&c->control);
+	c->origin_timeout = c->origin_wait = c->origin_connections = 0;
+	c->kind = EXPORT_TARGET;
 	e->copy = EXPORT_COPY_NONE;
 	e->copy_rate = 0;
 }
@@ -138,65 +107,60 @@ char *exports_origin_text(const struct export_entry *e)
 {
 	char *text;
 
-	if (e->kind != EXPORT_PROXY)
+	if (e->config.kind != EXPORT_PROXY)
 		return NULL;
-	if (e->uri)
-		return strdup(e->uri);
-	if (asprintf(&text, "%s:%s%s%s", e->host, e->port, e->exportname ? ":" : "",
-		    e->exportname ? e->exportname : "") < 0)
+	if (e->config.uri)
+		return strdup(e->config.uri);
+	if (asprintf(&text, "%s:%s%s%s", e->config.host, e->config.port,
+		    e->config.exportname ? ":" : "",
+		    e->config.exportname ? e->config.exportname : "") < 0)
 		return NULL;
 	return text;
 }
 
 /* Entries. */
 
-static int check_kind(const struct export_spec *s, struct err *err)
+/* In the state file, over which the command line and the configuration win. */
+static bool is_kept(const struct exports *t, const struct export_config *c)
 {
-	struct err why = {0};
-
-	if (s->kind != EXPORT_PROXY)
-		return 0;
-	if (exports_check_origin(s, &why) < 0)
-		return err_set(err, EINVAL, "export '%.100s': %s", s->name, why.text);
-	if (s->bitmap && strcmp(s->bitmap, s->image) == 0)
-		return err_set(err, EINVAL, "export '%.100s': cache and bitmap are the same file",
-			s->name);
-	return 0;
+	return c->source != EXPORT_FROM_OPTION && c->source != EXPORT_FROM_CONFIG &&
+		json_object_get(t->foreign, c->name);
 }
 
-static int check(const struct exports *t, const struct export_spec *s, struct err *err)
+static int check(const struct exports *t, const struct export_config *c, struct err *err)
 {
-	const char *name = s->name;
-	int ret = export_check_name(name, strlen(name), err);
+	struct err why = {0};
+	int ret = export_check_name(c->name, strlen(c->name), err);
 
 	if (ret < 0)
 		return ret;
-	if (!*name)
+	if (!*c->name)
 		return err_set(err, EINVAL, "an export name must not be empty");
-	if (s->description && export_check_name(s->description, strlen(s->description), NULL) < 0)
-		return err_set(err, EINVAL,
-			"export '%.100s': description: at most 4096 bytes of valid UTF-8", name);
-	if (exports_by_name(t, name) || (t->foreign && json_object_get(t->foreign, name)))
-		return err_set(err, EEXIST, "export '%.100s': the name is already in use", name);
-	return check_kind(s, err);
+	if (exports_by_name(t, c->name) || is_kept(t, c))
+		return err_set(err, EEXIST, "export '%.100s': the name is already in use", c->name);
+	if (export_config_check(c, NULL, &why) < 0)
+		return err_set(err, EINVAL, "export '%.100s': %s", c->name, why.text);
+	return 0;
 }
 
-int exports_add(struct exports *t, const struct export_spec *spec, struct export_entry **ret,
+int exports_add(struct exports *t, const struct export_config *c, struct export_entry **ret,
 	struct err *err)
 {
-	struct export_entry e = {
-		.kind = spec->kind, .readonly = spec->readonly, .source = spec->source};
-	int r = check(t, spec, err);
+	struct export_entry e = {0};
+	int r = check(t, c, err);
 	bool complete;
+	char *bitmap;
 
 	if (r < 0)
 		return r;
-	complete = copy_texts(&e, spec);
-	if (complete && e.kind == EXPORT_PROXY && !e.bitmap)
-		complete = asprintf(&e.bitmap, "%s.bitmap", e.image) >= 0;
+	complete = export_config_copy(&e.config, c) == 0;
+	if (complete && c->kind == EXPORT_PROXY && !c->bitmap) {
+		complete = asprintf(&bitmap, "%s" EXPORT_BITMAP_SUFFIX, c->image) >= 0;
+		e.config.bitmap = complete ? bitmap : NULL;
+	}
 	if (!complete || reserve(t) < 0) {
 		free_entry(&e);
-		return err_sys(err, ENOMEM, "export '%s'", spec->name);
+		return err_sys(err, ENOMEM, "export '%s'", c->name);
 	}
 	e.id = ++t->last_id;
 	t->entries[t->count++] = e;
@@ -222,6 +186,7 @@ void exports_done(struct exports *t)
 		free_entry(&t->entries[i]);
 	free(t->entries);
 	json_decref(t->foreign);
+	json_decref(t->serials);
 	*t = (struct exports){0};
 }
 
@@ -237,7 +202,7 @@ struct export_entry *exports_by_id(const struct exports *t, uint32_t id)
 struct export_entry *exports_by_name(const struct exports *t, const char *name)
 {
 	for (size_t i = 0; i < t->count; i++) {
-		if (strcmp(t->entries[i].name, name) == 0)
+		if (strcmp(t->entries[i].config.name, name) == 0)
 			return &t->entries[i];
 	}
 	return NULL;
@@ -246,7 +211,7 @@ struct export_entry *exports_by_name(const struct exports *t, const char *name)
 struct export_entry *exports_by_image(const struct exports *t, const char *image)
 {
 	for (size_t i = 0; i < t->count; i++) {
-		if (!t->entries[i].parent && strcmp(t->entries[i].image, image) == 0)
+		if (!t->entries[i].parent && strcmp(t->entries[i].config.image, image) == 0)
 			return &t->entries[i];
 	}
 	return NULL;
@@ -263,19 +228,6 @@ const char *exports_source_name(enum export_source source)
 		return "state";
 	case EXPORT_FROM_SNAPSHOT:
 		return "snapshot";
-	}
-	return "?";
-}
-
-const char *exports_kind_name(enum export_kind kind)
-{
-	switch (kind) {
-	case EXPORT_TARGET:
-		return "target";
-	case EXPORT_COW:
-		return "cow-target";
-	case EXPORT_PROXY:
-		return "proxy";
 	}
 	return "?";
 }

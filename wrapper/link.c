@@ -6,12 +6,19 @@
  */
 #include "master.h"
 
+#include "access.h"
+#include "adopt.h"
 #include "command.h"
+#include "drain.h"
 #include "ipc.h"
 #include "log.h"
 #include "nbd.h"
 #include "negotiate.h"
 #include "probe.h"
+#include "retired.h"
+#include "retry.h"
+#include "serial.h"
+#include "settle.h"
 #include "snapshots.h"
 #include "str.h"
 #include "util.h"
@@ -23,22 +30,38 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { RESPAWN_MS = 1000, QUICK_DEATH_MS = 5000, KEEP_LIMIT_MIN = 64 };
+enum { RESPAWN_MS = 1000, QUICK_DEATH_MS = 5000 };
 
-void master_facts(
-	struct master *m, uint64_t client, const struct export_facts *facts, uint32_t keep)
+/* Those that are retired take part in everything. */
+static void tell(struct master *m, enum ipc_type type, const void *body, size_t len)
 {
-	struct ipc_facts msg = {.client = client, .keep = keep, .facts = *facts};
-
-	chan_send(&m->negotiator, IPC_FACTS, &msg, sizeof(msg), -1);
+	chan_send(&m->negotiator, type, body, len, -1);
+	retired_tell(m, type, body, len);
 }
 
-void master_refuse(struct master *m, uint64_t client, uint32_t reply, const char *text)
+/* What is kept is what it is for everybody; the negotiator knows by itself who only reads. */
+void master_facts(struct master *m, const struct ipc_lookup *who, const struct export_facts *facts,
+	uint32_t keep)
 {
-	struct ipc_refuse msg = {.client = client, .reply = reply};
+	struct ipc_facts msg = {
+		.client = who->client, .question = who->question, .keep = keep, .facts = *facts};
+	struct err err;
+
+	if (access_ask(m, who, &msg.facts, &err) < 0) {
+		master_refuse(m, who, master_refusal(err.code), err.text);
+		return;
+	}
+	if (keep != NEG_NO_EXPORT)
+		msg.facts = *facts;
+	tell(m, IPC_FACTS, &msg, sizeof(msg));
+}
+
+void master_refuse(struct master *m, const struct ipc_lookup *who, uint32_t reply, const char *text)
+{
+	struct ipc_refuse msg = {.client = who->client, .question = who->question, .reply = reply};
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
-	chan_send(&m->negotiator, IPC_REFUSE, &msg, sizeof(msg), -1);
+	tell(m, IPC_REFUSE, &msg, sizeof(msg));
 }
 
 uint32_t master_refusal(int error)
@@ -46,88 +69,87 @@ uint32_t master_refusal(int error)
 	return error == ENOENT ? NBD_REP_ERR_UNKNOWN : NBD_REP_ERR_POLICY;
 }
 
+void master_refuse_image(struct master *m, const struct ipc_lookup *who, int error)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "the image cannot be served: %s", strerror(error));
+	master_refuse(m, who, master_refusal(error), text);
+}
+
+static void send_rules(struct master *m, enum ipc_rule_list list, const struct peers *rules)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct ipc_rule msg = {.list = list, .rule = rules->rules[i]};
+
+		tell(m, IPC_RULE, &msg, sizeof(msg));
+	}
+}
+
+void link_send_common(struct master *m)
+{
+	const struct peers *allow = &m->allow, *deny = &m->deny;
+	uint32_t count = (uint32_t)(allow->count + deny->count);
+
+	settle_changed(m);
+	tell(m, IPC_COMMON, &count, sizeof(count));
+	send_rules(m, IPC_RULE_ALLOW, allow);
+	send_rules(m, IPC_RULE_DENY, deny);
+}
+
 void link_send_export(struct master *m, const struct export_entry *e)
 {
-	const char *description = e->description ? e->description : "";
+	char description[NBD_STRING_MAX + 1];
 	struct ipc_export head = {.id = e->id,
-		.is_default = e->is_default,
+		.is_default = e->config.is_default,
 		.is_snapshot = e->parent != 0,
-		.name_len = (uint16_t)strlen(e->name),
-		.description_len = (uint16_t)strlen(description)};
+		.rules = (uint32_t)(e->config.allow.count + e->config.deny.count +
+			e->config.readonly_for.count),
+		.name_len = (uint16_t)strlen(e->config.name)};
 	uint8_t body[sizeof(head) + 2 * NBD_STRING_MAX];
 
+	if (drain_hides(m, e))
+		return;
+	serial_describe(e, description);
+	head.description_len = (uint16_t)strlen(description);
 	memcpy(body, &head, sizeof(head));
-	memcpy(body + sizeof(head), e->name, head.name_len);
+	memcpy(body + sizeof(head), e->config.name, head.name_len);
 	memcpy(body + sizeof(head) + head.name_len, description, head.description_len);
-	chan_send(&m->negotiator, IPC_EXPORT, body,
-		sizeof(head) + head.name_len + head.description_len, -1);
+	settle_changed(m);
+	tell(m, IPC_EXPORT, body, sizeof(head) + head.name_len + head.description_len);
+	send_rules(m, IPC_RULE_ALLOW, &e->config.allow);
+	send_rules(m, IPC_RULE_DENY, &e->config.deny);
+	send_rules(m, IPC_RULE_READONLY, &e->config.readonly_for);
+	worker_ask_again(m, e->id); /* with the entry before went what it kept */
 }
 
 void link_forget_export(struct master *m, uint32_t id)
 {
-	chan_send(&m->negotiator, IPC_FORGET, &id, sizeof(id), -1);
+	settle_changed(m);
+	tell(m, IPC_FORGET, &id, sizeof(id));
 }
 
 void link_ask_again(struct master *m, uint32_t id)
 {
-	chan_send(&m->negotiator, IPC_ASK, &id, sizeof(id), -1);
-}
-
-/* Limits. */
-
-bool link_may_keep(const struct master *m)
-{
-	uint64_t limit = MIN_OF(m->options->max_clients, m->options->max_clients_per_peer);
-
-	return limit >= KEEP_LIMIT_MIN && m->client_count < limit / 2;
-}
-
-static unsigned clients_of(const struct master *m, const char *host)
-{
-	unsigned n = 0;
-
-	for (const struct worker *w = m->workers; w; w = w->next) {
-		for (const struct client *c = w->clients; c; c = c->next)
-			n += strcmp(c->peer.host, host) == 0;
-	}
-	return n;
-}
-
-static bool over_limit(const struct master *m, const char *host, char *text, size_t room)
-{
-	if (m->client_count >= m->options->max_clients) {
-		snprintf(text, room, "%llu clients are connected, that is the limit",
-			(unsigned long long)m->options->max_clients);
-		return true;
-	}
-	/* Counting costs a walk, so it is done only when it could matter. */
-	if (m->client_count < m->options->max_clients_per_peer ||
-		clients_of(m, host) < m->options->max_clients_per_peer)
-		return false;
-	snprintf(text, room, "%llu clients of this address are connected, that is the limit",
-		(unsigned long long)m->options->max_clients_per_peer);
-	return true;
+	settle_changed(m);
+	tell(m, IPC_ASK, &id, sizeof(id));
 }
 
 /* Lookups. */
 
 struct question {
 	struct master *master;
-	uint64_t client;
+	struct ipc_lookup who;
 };
 
 static void probe_answer(void *arg, const struct probe_result *result)
 {
 	struct question *q = arg;
-	char text[128];
 
-	if (result->code) {
-		snprintf(text, sizeof(text), "the image cannot be served: %s",
-			strerror(result->code));
-		master_refuse(q->master, q->client, master_refusal(result->code), text);
-	} else {
-		master_facts(q->master, q->client, &result->facts, NEG_NO_EXPORT);
-	}
+	if (result->code)
+		master_refuse_image(q->master, &q->who, result->code);
+	else
+		master_facts(q->master, &q->who, &result->facts, NEG_NO_EXPORT);
 	free(q);
 }
 
@@ -138,97 +160,130 @@ static bool needs_worker(const struct master *m, const struct export_entry *e)
 }
 
 /* INFO of an export nobody uses: no worker is started for it. */
-static void ask_probe(struct master *m, uint64_t client, const struct export_entry *e)
+static void ask_probe(struct master *m, const struct ipc_lookup *who, const struct export_entry *e)
 {
 	struct question *q = malloc(sizeof(*q));
 
 	if (q) {
-		*q = (struct question){m, client};
-		if (probe_start(&m->probes, e->image, master_readonly(m, e), probe_answer, q))
+		*q = (struct question){m, *who};
+		if (probe_start(
+			    &m->probes, e->config.image, master_readonly(m, e), probe_answer, q))
 			return;
 	}
 	free(q);
-	master_refuse(m, client, NBD_REP_ERR_POLICY, "out of memory or processes");
+	master_refuse(m, who, NBD_REP_ERR_POLICY, "out of memory or processes");
 }
 
 /* A snapshot is looked at through the server that took it, and never kept. */
-static void ask_parent(struct master *m, uint64_t client, const struct export_entry *e)
+static void ask_parent(struct master *m, const struct ipc_lookup *who, const struct export_entry *e)
 {
 	struct worker *w = worker_for(m, e->parent);
 	struct export_facts facts;
 
 	if (!w || w->state != WORKER_READY) {
-		master_refuse(
-			m, client, NBD_REP_ERR_POLICY, "the server of this snapshot is ending");
+		master_refuse(m, who, NBD_REP_ERR_POLICY, "the server of this snapshot is ending");
 		return;
 	}
-	facts = snapshots_facts(&w->facts);
+	facts = snapshots_facts(&w->facts, e->size);
 	w->promised_at = m->reactor.now;
-	master_facts(m, client, &facts, NEG_NO_EXPORT);
+	master_facts(m, who, &facts, NEG_NO_EXPORT);
 }
 
-static void ask_worker(struct master *m, uint64_t client, uint32_t export_id)
+static void ask_worker(struct master *m, const struct ipc_lookup *who, const struct export_entry *e)
 {
-	struct worker *w = worker_for(m, export_id);
+	struct worker *w = worker_for(m, who->export_id);
+	struct err err;
 
+	if (!w && adopt_check_free(m, e, &err) < 0) {
+		master_refuse(m, who, NBD_REP_ERR_POLICY, err.text);
+		return;
+	}
+	if (retry_later(m, who))
+		return;
 	if (!w)
-		w = worker_start(m, export_id);
+		w = worker_start(m, who->export_id);
 	if (!w)
-		master_refuse(m, client, NBD_REP_ERR_POLICY,
+		master_refuse(m, who, NBD_REP_ERR_POLICY,
 			"the server of this export could not be started");
 	else if (w->state == WORKER_STARTING)
-		worker_wait(w, client);
+		worker_wait(w, who);
 	else
-		worker_promise(w, client);
+		worker_promise(w, who);
 }
 
-static void lookup(struct master *m, const struct ipc_lookup *msg)
+void link_look_up(struct master *m, const struct ipc_lookup *who)
 {
-	const struct export_entry *e = exports_by_id(&m->exports, msg->export_id);
-	struct worker *w = worker_for(m, msg->export_id);
-	char text[128];
+	const struct export_entry *e = exports_by_id(&m->exports, who->export_id);
+	struct worker *w = worker_for(m, who->export_id);
+	struct err err;
 
 	if (m->ending)
-		master_refuse(m, msg->client, NBD_REP_ERR_SHUTDOWN, "the server is shutting down");
-	else if (!e)
-		master_refuse(m, msg->client, NBD_REP_ERR_UNKNOWN, "no such export");
-	else if (msg->final && over_limit(m, msg->host, text, sizeof(text)))
-		master_refuse(m, msg->client, NBD_REP_ERR_POLICY, text);
+		master_refuse(m, who, NBD_REP_ERR_SHUTDOWN, "the server is shutting down");
+	else if (!e || drain_hides(m, e))
+		master_refuse(m, who, NBD_REP_ERR_UNKNOWN, "no such export");
+	else if (who->final && access_check_room(m, e, who->host, &err) < 0)
+		master_refuse(m, who, NBD_REP_ERR_POLICY, err.text);
 	else if (e->parent && !e->detached)
-		ask_parent(m, msg->client, e);
-	else if (w && w->state == WORKER_READY && !msg->final)
-		master_facts(m, msg->client, &w->facts, NEG_NO_EXPORT);
-	else if (msg->final || needs_worker(m, e))
-		ask_worker(m, msg->client, msg->export_id);
+		ask_parent(m, who, e);
+	else if (w && w->state == WORKER_READY && !who->final)
+		master_facts(m, who, &w->facts, NEG_NO_EXPORT);
+	else if (who->final || needs_worker(m, e))
+		ask_worker(m, who, e);
 	else
-		ask_probe(m, msg->client, e);
+		ask_probe(m, who, e);
+}
+
+/* 0, or why it is not let in. */
+static int check_entry(
+	struct master *m, struct export_entry *e, const struct client *c, struct err *err)
+{
+	const struct worker *w = e ? worker_for(m, snapshots_server(e)) : NULL;
+	int ret;
+
+	if (m->ending || !w || w->state != WORKER_READY)
+		return err_set(err, ESHUTDOWN, "its server has ended meanwhile");
+	if (drain_hides(m, e))
+		return err_set(
+			err, ENOENT, "the export goes, or changes, and waits for clients to leave");
+	ret = access_check_room(m, e, c->peer.host, err);
+	return ret < 0 ? ret : access_enter(m, e, c, err);
 }
 
 /*
- * Between the answer and this the worker may have ended (idle, or dead), or the export have been
- * removed: then the connection is closed, and the client's next try finds the new state.
+ * Between the answer and this the worker may have ended (idle, or dead), the export have been
+ * removed, its rules have changed or another client have taken its place: then the connection is
+ * closed, and the client's next try finds the new state. Who the client is we see for ourselves.
  */
 static void enter(struct master *m, const struct ipc_enter *msg, int fd)
 {
-	const struct export_entry *e = exports_by_id(&m->exports, msg->export_id);
-	uint32_t server = e ? snapshots_server(e) : msg->export_id;
-	struct worker *w = worker_for(m, server);
-	char text[128];
+	struct export_entry *e = exports_by_id(&m->exports, msg->export_id);
+	struct client client = {
+		.features = msg->features, .told = msg->told, .readonly = msg->readonly};
+	const struct log_subject about = {
+		.export = e ? e->config.name : NULL, .peer = client.peer.name};
+	struct err err;
 
-	if (m->ending || !w || w->state != WORKER_READY ||
-		over_limit(m, msg->peer.host, text, sizeof(text))) {
+	if (!sock_peer(fd, &client.peer)) {
+		close(fd); /* gone already */
+		return;
+	}
+	if (check_entry(m, e, &client, &err) < 0) {
+		log_client(LOG_LEVEL_INFO, &about, "not let in: %s", err.text);
 		close(fd);
 		return;
 	}
-	worker_give(w, &msg->peer, &msg->features, server == msg->export_id ? 0 : e->snapshot, fd);
+	client.snapshot = snapshots_server(e) == e->id ? 0 : e->snapshot;
+	worker_give(worker_for(m, snapshots_server(e)), &client, fd);
 }
 
 static void take_log(const struct ipc_log *msg)
 {
-	char text[sizeof(msg->text)];
+	char text[sizeof(msg->text)], peer[sizeof(msg->peer)];
+	const struct log_subject about = {.peer = msg->peer[0] ? peer : NULL};
 
 	str_printable(text, sizeof(text), msg->text, strnlen(msg->text, sizeof(msg->text)));
-	log_line(MIN_OF(msg->level, (uint32_t)LOG_LEVEL_DEBUG), text);
+	str_printable(peer, sizeof(peer), msg->peer, strnlen(msg->peer, sizeof(msg->peer)));
+	log_line(MIN_OF(msg->level, (uint32_t)LOG_LEVEL_DEBUG), &about, text);
 }
 
 static void end_text(char *text, size_t room)
@@ -236,30 +291,19 @@ static void end_text(char *text, size_t room)
 	text[room - 1] = 0;
 }
 
-static void take_enter(struct master *m, const struct ipc_enter *body, int fd)
-{
-	struct ipc_enter msg = *body;
-
-	end_text(msg.peer.name, sizeof(msg.peer.name));
-	end_text(msg.peer.host, sizeof(msg.peer.host));
-	enter(m, &msg, fd);
-}
-
 static void take_lookup(struct master *m, const struct ipc_lookup *body)
 {
 	struct ipc_lookup msg = *body;
 
 	end_text(msg.host, sizeof(msg.host));
-	lookup(m, &msg);
+	link_look_up(m, &msg);
 }
 
 /* Strangers talk to it, so it may have been taken over: nothing it says is trusted to be sane. */
-static void negotiator_says(struct chan *c, uint32_t type, const void *body, size_t len, int fd)
+void link_message(struct master *m, uint32_t type, const void *body, size_t len, int fd)
 {
-	struct master *m = container_of(c, struct master, negotiator);
-
 	if (type == IPC_ENTER && len == sizeof(struct ipc_enter) && fd >= 0) {
-		take_enter(m, body, fd);
+		enter(m, body, fd);
 		return;
 	}
 	fd_close(&fd);
@@ -269,9 +313,20 @@ static void negotiator_says(struct chan *c, uint32_t type, const void *body, siz
 		take_log(body);
 }
 
+static void negotiator_says(struct chan *c, uint32_t type, const void *body, size_t len, int fd)
+{
+	struct master *m = container_of(c, struct master, negotiator);
+
+	if (type == IPC_SYNCED && len == sizeof(uint64_t))
+		settle_synced(m, *(const uint64_t *)body);
+	link_message(m, type, body, len, fd);
+}
+
+/* The next one hears of everything before it hears of clients. */
 static void negotiator_hung_up(struct chan *c)
 {
 	chan_done(c); /* SIGCHLD follows */
+	settle_open(container_of(c, struct master, negotiator));
 }
 
 static const struct chan_ops link_ops = {negotiator_says, negotiator_hung_up};
@@ -288,8 +343,25 @@ static int spawn(struct master *m, int fd)
 	return 0;
 }
 
+void link_send_log_level(struct master *m)
+{
+	uint32_t level = (uint32_t)log_level_now();
+
+	tell(m, IPC_LOG_LEVEL, &level, sizeof(level));
+}
+
+void link_send_timeout(struct master *m)
+{
+	uint32_t ms = (uint32_t)m->options->handshake_timeout * 1000;
+
+	tell(m, IPC_TIMEOUT, &ms, sizeof(ms));
+}
+
 static void teach(struct master *m)
 {
+	link_send_common(m);
+	link_send_log_level(m);
+	link_send_timeout(m);
 	for (size_t i = 0; i < m->exports.count; i++)
 		link_send_export(m, &m->exports.entries[i]);
 	for (size_t i = 0; i < m->listeners.sockets.count; i++)
@@ -328,18 +400,27 @@ int link_start(struct master *m, struct err *err)
 	return 0;
 }
 
+void link_retire(struct master *m)
+{
+	m->retiring = true;
+	tell(m, IPC_RETIRE, NULL, 0);
+}
+
 void link_stop(struct master *m)
 {
 	if (m->negotiator.fd >= 0)
-		chan_send(&m->negotiator, IPC_SHUTDOWN, NULL, 0, -1);
+		tell(m, IPC_SHUTDOWN, NULL, 0);
 }
 
 bool link_reaped(struct master *m, pid_t pid, int status)
 {
 	if (pid != m->negotiator_pid)
-		return false;
+		return retired_reaped(m, pid);
 	m->negotiator_pid = 0;
+	if (m->retiring)
+		return true; /* its last clients may still be in the channel */
 	chan_done(&m->negotiator);
+	settle_open(m);
 	if (m->ending)
 		return true;
 	log_error("the negotiator ended (%s %d); starting it again",

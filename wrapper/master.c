@@ -5,19 +5,32 @@
  */
 #include "master.h"
 
+#include "adopt.h"
+#include "await.h"
+#include "claim.h"
 #include "command.h"
-#include "conf.h"
+#include "config.h"
 #include "control.h"
+#include "drain.h"
 #include "fsutil.h"
+#include "gather.h"
+#include "handover.h"
 #include "log.h"
+#include "metrics_http.h"
 #include "migrate.h"
 #include "proxy.h"
 #include "relay.h"
+#include "reload.h"
+#include "resize.h"
+#include "retired.h"
+#include "rights.h"
+#include "serial.h"
+#include "settle.h"
 #include "snapshots.h"
 #include "state.h"
+#include "upgrade.h"
 #include "util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +38,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { END_MS = 20 * 1000, FOLDER_MAX = SOCK_UNIX_PATH_MAX + 8, SOCKET_NAME_ROOM = 32 };
+enum { END_MS = 20 * 1000, SOCKET_NAME_ROOM = 32 };
 
 bool master_readonly(const struct master *m, const struct export_entry *e)
 {
@@ -44,16 +57,52 @@ static int save_if_concerned(struct master *m, enum export_source source, struct
 	return source == EXPORT_FROM_STATE ? state_save(m->options->dbpath, &m->exports, err) : 0;
 }
 
-int master_export_added(struct master *m, const struct export_entry *e, struct err *err)
+/* For a serial that was made up. Without it, it will be another one after the next start. */
+static void save_serials(struct master *m)
+{
+	struct err err;
+
+	if (state_save(m->options->dbpath, &m->exports, &err) < 0)
+		log_warn("the serial of an export is not kept: %s", err.text);
+}
+
+void master_settle_serial(struct master *m, uint32_t id)
+{
+	struct export_entry *e = exports_by_id(&m->exports, id);
+	bool made = false;
+
+	if (e && serial_settle(&m->exports, e, &made))
+		link_send_export(m, e);
+	if (made)
+		save_serials(m);
+}
+
+static void settle_serials(struct master *m)
+{
+	bool made = false;
+
+	for (size_t i = 0; i < m->exports.count; i++)
+		serial_settle(&m->exports, &m->exports.entries[i], &made);
+	if (made)
+		save_serials(m);
+}
+
+int master_export_added(struct master *m, struct export_entry *e, struct err *err)
 {
 	uint32_t id = e->id;
-	int ret = save_if_concerned(m, e->source, err);
+	bool made = false;
+	int ret;
 
-	if (ret < 0)
+	serial_settle(&m->exports, e, &made);
+	ret = save_if_concerned(m, e->config.source, err);
+	if (ret < 0) {
 		exports_remove(&m->exports, id); /* what is not saved was not added */
-	else
-		link_send_export(m, e);
-	return ret;
+		return ret;
+	}
+	link_send_export(m, e);
+	if (made && e->config.source != EXPORT_FROM_STATE)
+		save_serials(m);
+	return 0;
 }
 
 int master_export_remove(struct master *m, uint32_t id, struct err *err)
@@ -64,10 +113,10 @@ int master_export_remove(struct master *m, uint32_t id, struct err *err)
 
 	if (!e)
 		return err_set(err, ENOENT, "no export has index %u", id);
-	source = e->source;
-	e->source = EXPORT_FROM_OPTION; /* leaves it out of the file */
+	source = e->config.source;
+	e->config.source = EXPORT_FROM_OPTION; /* leaves it out of the file */
 	ret = save_if_concerned(m, source, err);
-	e->source = source;
+	e->config.source = source;
 	if (ret < 0)
 		return ret; /* what is not saved was not removed */
 	snapshots_forget(m, id);
@@ -90,7 +139,7 @@ static int add_images(struct master *m, struct err *err)
 			ret = err_sys(err, image ? errno : EINVAL, "--imgfile %s", path);
 		else
 			ret = exports_add(&m->exports,
-				&(struct export_spec){
+				&(struct export_config){
 					.name = path, .image = image, .source = EXPORT_FROM_OPTION},
 				NULL, err);
 		if (ret < 0)
@@ -99,45 +148,44 @@ static int add_images(struct master *m, struct err *err)
 	return 0;
 }
 
-static int add_section(struct master *m, const struct conf_export *c, struct err *err)
+static int add_section(struct master *m, const struct export_config *c, struct err *err)
 {
-	static const enum export_kind kinds[] = {[CONF_TARGET] = EXPORT_TARGET,
-		[CONF_COW_TARGET] = EXPORT_COW,
-		[CONF_PROXY] = EXPORT_PROXY};
-	const struct export_spec spec = {.name = c->name,
-		.image = c->mode == CONF_PROXY ? c->cache : c->image,
-		.description = c->description,
-		.kind = kinds[c->mode],
-		.source = EXPORT_FROM_CONFIG,
-		.readonly = c->readonly,
-		.cow_dir = c->cow_dir,
-		.bitmap = c->bitmap,
-		.control = c->control,
-		.uri = c->origin,
-		.host = c->host,
-		.port = c->port,
-		.exportname = c->exportname};
-	struct export_entry *e;
 	struct err why = {0};
-	int ret = exports_add(&m->exports, &spec, &e, &why);
+	int ret = exports_add(&m->exports, c, NULL, &why);
 
 	if (ret < 0)
 		return err_set(err, why.code, "%s: %s", m->options->config, why.text);
-	e->is_default = c->is_default;
-	if (c->mode != CONF_PROXY && access(c->image, F_OK) < 0)
-		log_warn("%s: export '%s': %s: %s; served once the file is there",
-			m->options->config, c->name, c->image, strerror(errno));
+	if (c->kind != EXPORT_PROXY && access(c->image, F_OK) < 0)
+		log_export(LOG_LEVEL_WARN, c->name, "%s: %s; served once the file is there",
+			c->image, strerror(errno));
 	return 0;
 }
 
-static int add_configured(struct master *m, struct err *err)
+static int add_configured(struct master *m, const struct config *config, struct err *err)
 {
-	struct conf conf = {0};
-	int ret = m->options->config ? conf_read(m->options->config, &conf, err) : 0;
+	int ret = 0;
 
-	for (size_t i = 0; ret == 0 && i < conf.count; i++)
-		ret = add_section(m, &conf.exports[i], err);
-	conf_done(&conf);
+	for (size_t i = 0; ret == 0 && i < config->count; i++) {
+		struct export_config c = config->exports[i]; /* borrows all of it */
+
+		c.source = EXPORT_FROM_CONFIG;
+		ret = add_section(m, &c, err);
+	}
+	return ret;
+}
+
+/* What the table is made of, besides the state file. Rules about all peers are zero without a file.
+ */
+static int take_config(struct master *m, const struct config *config, struct err *err)
+{
+	int ret = add_images(m, err);
+
+	if (ret == 0)
+		ret = add_configured(m, config, err);
+	if (ret == 0 &&
+		(peers_copy(&m->allow, &config->wrapper.allow) < 0 ||
+			peers_copy(&m->deny, &config->wrapper.deny) < 0))
+		ret = err_set(err, ENOMEM, "out of memory");
 	return ret;
 }
 
@@ -156,16 +204,19 @@ static void reap(struct master *m)
 		reactor_stop(&m->reactor);
 }
 
-/* Log files are opened anew, ours and the servers'. */
+/* Log files are opened anew, ours and the servers', and the configuration is read. */
 static void hang_up(struct master *m)
 {
+	const struct reload_wish wish = {.way = PLAN_REFUSE};
+
 	log_reopen();
 	for (struct worker *w = m->workers; w; w = w->next) {
 		/* One that is starting may not listen for it yet, and would die. */
-		if (w->pid > 0 && w->state != WORKER_STARTING && m->options->logpath)
-			kill(w->pid, SIGHUP);
+		if (w->state != WORKER_STARTING && m->options->logpath)
+			worker_signal(w, SIGHUP);
 	}
-	log_info("log files opened anew; reloading the configuration is not built yet");
+	log_info("log files opened anew");
+	reload_start(m, NULL, &wish);
 }
 
 static void on_signal(struct proc_signals *s, int number)
@@ -190,10 +241,8 @@ static void end_too_late(struct reactor_timer *t)
 	struct master *m = container_of(t, struct master, end);
 
 	log_error("some servers did not end in time; killed");
-	for (struct worker *w = m->workers; w; w = w->next) {
-		if (w->pid > 0)
-			kill(w->pid, SIGKILL);
-	}
+	for (struct worker *w = m->workers; w; w = w->next)
+		worker_signal(w, SIGKILL);
 	m->failed = true;
 	reactor_stop(&m->reactor);
 }
@@ -210,7 +259,9 @@ void master_shutdown(struct master *m)
 	if (m->ending)
 		return;
 	log_info("shutting down");
+	service_stopping(m, "shutting down, requests in flight are finished");
 	m->ending = true;
+	settle_open(m);
 	link_stop(m);
 	stop_listening(m);
 	for (struct worker *w = m->workers, *next; w; w = next) {
@@ -226,62 +277,118 @@ void master_shutdown(struct master *m)
 void master_orphan(struct master *m)
 {
 	log_info("leaving; %u clients stay with their servers", m->client_count);
+	service_stopping(m, "leaving, the servers stay");
 	m->ending = true;
+	settle_open(m);
 	reactor_stop(&m->reactor);
 }
 
 /* Set-up. */
 
-static void run_folder(const struct master *m, char out[FOLDER_MAX])
+/* The folder of the workers' control sockets. */
+static int make_run_folder(struct master *m, const struct rights *rights, struct err *err)
 {
-	snprintf(out, FOLDER_MAX, "%.*s.d", SOCK_UNIX_PATH_MAX, m->options->control);
+	const char *folder = m->options->run_folder;
+	int ret = rights_make_folder_of(rights, folder, 0755, err);
+
+	return ret < 0 ? ret : rights_make_folder(rights, folder, 0700, err);
 }
 
-/* The folder of the workers' control sockets; those nobody listens on any more are removed. */
-static int make_run_folder(struct master *m, struct err *err)
+static int check_lengths(const struct wrapper_options *o, struct err *err)
 {
-	char folder[FOLDER_MAX];
-	struct dirent *entry;
-	DIR *d;
+	static const int max = SOCK_UNIX_PATH_MAX - SOCKET_NAME_ROOM;
 
-	run_folder(m, folder);
-	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "folder %s", folder);
-	d = opendir(folder);
-	if (!d)
-		return err_sys(err, errno, "folder %s", folder);
-	while ((entry = readdir(d))) {
-		char path[FOLDER_MAX + NAME_MAX + 2];
-		int fd;
-
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (entry->d_name[0] != 'w' && entry->d_name[0] != 'p')
-			continue;
-		fd = sock_connect_unix(path, NULL);
-		if (fd == -ECONNREFUSED)
-			unlink(path);
-		fd_close(&fd);
-	}
-	closedir(d);
+	if (strlen(o->control) > (size_t)max)
+		return err_set(
+			err, ENAMETOOLONG, "control socket %s: at most %d bytes", o->control, max);
+	if (strlen(o->run_folder) > (size_t)max + 2)
+		return err_set(err, ENAMETOOLONG,
+			"folder %s, for the sockets of servers: at most %d bytes", o->run_folder,
+			max + 2);
 	return 0;
 }
 
-static int open_control(struct master *m, struct err *err)
+/* One wrapper a socket. */
+static int open_control(struct master *m, const struct rights *rights,
+	const struct handover *before, struct err *err)
 {
-	int fd, ret = fs_make_folder_of(m->options->control, 0755, err);
+	const char *path = m->options->control;
+	int fd = handover_control(before, path), ret = check_lengths(m->options, err);
+	bool given = fd >= 0;
 
-	if (ret == 0 && strlen(m->options->control) + SOCKET_NAME_ROOM > SOCK_UNIX_PATH_MAX)
-		ret = err_set(err, ENAMETOOLONG, "--socket %s: at most %d bytes",
-			m->options->control, SOCK_UNIX_PATH_MAX - SOCKET_NAME_ROOM);
+	if (ret == 0 && !given)
+		ret = rights_make_folder_of(rights, path, 0755, err);
 	if (ret < 0)
 		return ret;
-	fd = sock_listen_unix(m->options->control, 0600, err);
+	if (!given)
+		fd = sock_listen_unix(path, 0600, err);
 	if (fd < 0)
 		return fd;
 	ret = ctl_server_init(&m->ctl, &m->reactor, fd, &control_ops);
 	if (ret < 0)
-		return err_sys(err, -ret, "%s", m->options->control);
-	return make_run_folder(m, err);
+		return err_sys(err, -ret, "%s", path);
+	m->ctl.gate = &m->gate;
+	if (rights->shared)
+		ctl_server_share(&m->ctl, rights->group);
+	ret = given ? 0 : rights_share(rights, path, err);
+	return ret < 0 ? ret : make_run_folder(m, rights, err);
+}
+
+/* One wrapper a state file. */
+static int claim_state(struct master *m, const struct handover *before, struct err *err)
+{
+	int fd = handover_claim(before, m->options->dbpath);
+
+	err->code = 0;
+	if (fd < 0)
+		fd = claim_file(m->options->dbpath, err);
+	m->claim = fd;
+	return fd < 0 && err->code ? fd : 0;
+}
+
+static int open_metrics(struct master *m, const struct handover *before, struct err *err)
+{
+	const char *place = m->options->metrics;
+	struct sock_list given;
+
+	if (!place)
+		return 0;
+	handover_metrics(before, place, &given);
+	return metrics_http_start(m, place, &given, &m->http, err);
+}
+
+/* With everything open, as the user. */
+static int open_folders(struct master *m, const struct handover *before, struct err *err)
+{
+	struct rights rights;
+	int ret = rights_find(m->options, &rights, err);
+
+	if (ret == 0)
+		ret = open_control(m, &rights, before, err);
+	if (ret == 0)
+		ret = open_metrics(m, before, err);
+	if (ret == 0)
+		ret = rights_become(&rights, m->options, err);
+	return ret < 0 ? ret : claim_state(m, before, err);
+}
+
+/* Servers that are there already, and negotiators with half a handshake. */
+static int take_over(struct master *m, const struct handover *before, struct err *err)
+{
+	const char *folder = handover_folder(before);
+	json_t *known = handover_servers(before);
+	int ret;
+
+	handover_restore(before, m);
+	ret = adopt_all(m, m->options->run_folder, known, err);
+	if (ret == 0 && folder && strcmp(folder, m->options->run_folder) != 0)
+		ret = adopt_all(m, folder, known, err);
+	if (ret < 0)
+		return ret;
+	access_enforce(m);
+	drain_client_left(m); /* the last one, while nobody listened */
+	ret = handover_link(before, m);
+	return ret < 0 ? err_sys(err, -ret, "negotiator") : 0;
 }
 
 static int init_loop(struct master *m, struct err *err)
@@ -296,35 +403,47 @@ static int init_loop(struct master *m, struct err *err)
 	return ret < 0 ? err_sys(err, -ret, "start") : 0;
 }
 
-int master_init(struct master *m, const struct wrapper_options *o, struct listeners *listeners,
-	struct err *err)
+void master_set_server(struct master *m)
 {
+	if (m->options->server)
+		snprintf(m->server, sizeof(m->server), "%s", m->options->server);
+	else
+		proc_sibling("xnbd-server", m->server, sizeof(m->server));
+}
+
+int master_init(struct master *m, const struct settings *s, struct listeners *listeners,
+	const struct handover *before, struct err *err)
+{
+	const struct wrapper_options *o = &s->options;
 	int ret;
 
 	memset(m, 0, sizeof(*m));
 	m->options = o;
+	m->settings = s;
 	m->listeners = *listeners;
-	m->ctl.fd = m->signals.fd = m->negotiator.fd = -1;
-	if (o->server)
-		snprintf(m->server, sizeof(m->server), "%s", o->server);
-	else
-		proc_sibling("xnbd-server", m->server, sizeof(m->server));
+	m->ctl.fd = m->signals.fd = m->negotiator.fd = m->claim = -1;
+	service_init(m);
+	master_set_server(m);
 	ret = init_loop(m, err);
 	if (ret == 0 && strchr(m->server, '/') && access(m->server, X_OK) < 0)
 		ret = err_sys(err, errno, "--xnbd-server %s", m->server);
 	if (ret == 0)
-		ret = add_images(m, err);
+		ret = take_config(m, &s->config, err);
 	if (ret == 0)
-		ret = add_configured(m, err);
-	if (ret == 0)
-		ret = open_control(m, err); /* before the state file: one wrapper a socket */
+		ret = open_folders(m, before, err);
 	if (ret == 0)
 		ret = state_load(o->dbpath, &m->exports, err);
 	if (ret == 0)
-		ret = link_start(m, err);
+		ret = take_over(m, before, err);
 	if (ret == 0) {
+		settle_serials(m);
+		ret = link_start(m, err);
+	}
+	if (ret == 0) {
+		handover_retire(before, m);
 		proxy_start_copies(m);
 		migrate_start_all(m);
+		resize_poll(m);
 	}
 	return ret;
 }
@@ -338,34 +457,42 @@ int master_run(struct master *m)
 	return ret < 0 || m->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static void remove_run_folder(const struct master *m)
-{
-	char folder[FOLDER_MAX];
-
-	run_folder(m, folder);
-	rmdir(folder); /* stays if orphaned workers have their sockets in it */
-}
-
 void master_done(struct master *m)
 {
 	m->ending = true;
+	settle_open(m);
+	upgrade_end(m);
+	reload_end(m);
+	await_end(m);
 	probe_end_all(&m->probes);
 	relay_end_all(m);
+	metrics_http_end(m->http);
+	m->http = NULL;
+	gather_end_all(m);
 	migrate_end_all(m);
+	control_clients_end(m);
 	while (m->workers)
 		worker_forget(m->workers);
+	fd_close(&m->claim);
 	/* While it still listens: a successor that found it dead would lose its own files here. */
 	if (m->ctl.fd >= 0) {
-		remove_run_folder(m);
+		rmdir(m->options->run_folder); /* stays if orphaned workers have sockets in it */
 		unlink(m->options->control);
 	}
 	if (m->negotiator.fd >= 0)
 		chan_done(&m->negotiator); /* it ends when its channel does */
 	if (m->negotiator_pid > 0)
 		waitpid(m->negotiator_pid, NULL, 0);
+	retired_end_all(m);
 	ctl_server_done(&m->ctl);
+	service_done(m);
 	proc_signals_done(&m->signals);
 	stop_listening(m);
 	exports_done(&m->exports);
+	drain_end(m);
+	resize_end(m);
 	reactor_done(&m->reactor);
+	if (m->reread)
+		settings_done(m->reread);
+	free(m->reread);
 }

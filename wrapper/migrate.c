@@ -76,8 +76,8 @@ static void enter(struct migration *g, enum migrate_phase phase, const char *err
 
 	note(g, error);
 	if (phase != g->phase)
-		log_info("%s: migration: %s%s%s", e->name, migrate_phase_name(phase),
-			error && *error ? ": " : "", error ? error : "");
+		log_export(LOG_LEVEL_INFO, e->config.name, "migration: %s%s%s",
+			migrate_phase_name(phase), error && *error ? ": " : "", error ? error : "");
 	g->phase = phase;
 	if (matters)
 		migrate_store(g->master, e, phase, error);
@@ -91,14 +91,15 @@ static void run_hook(struct migration *g, const char *word)
 	struct export_entry *e = entry_of(g);
 	const char *hook = json_string_value(json_object_get(e->migration, "hook"));
 	const char *argv[] = {
-		"/bin/sh", "-c", "exec \"$0\" \"$@\" </dev/null", hook, e->name, word, NULL};
+		"/bin/sh", "-c", "exec \"$0\" \"$@\" </dev/null", hook, e->config.name, word, NULL};
 	pid_t pid = hook ? proc_spawn((char *const *)(uintptr_t)argv, NULL, 0, false) : 0;
 
 	if (pid < 0)
-		log_error("%s: migration: hook %s: %s", e->name, hook, strerror(-pid));
+		log_export(LOG_LEVEL_ERROR, e->config.name, "migration: hook %s: %s", hook,
+			strerror(-pid));
 	else if (hook)
-		log_info("%s: migration: hook %s %s %s (pid %d)", e->name, hook, e->name, word,
-			(int)pid);
+		log_export(LOG_LEVEL_INFO, e->config.name, "migration: hook %s %s %s (pid %d)",
+			hook, e->config.name, word, (int)pid);
 	migrate_store_hook_ran(g->master, e);
 }
 
@@ -154,6 +155,12 @@ static void show(struct migration *g, enum migrate_phase phase)
 	enter(g, phase, error);
 }
 
+/* proxy.c takes the copy for complete, so it starts no server for it. */
+static bool is_left_alone(const struct migration *g)
+{
+	return entry_of(g)->copy == EXPORT_COPY_NONE;
+}
+
 static void progress_told(void *arg, json_t *answer, const struct err *err)
 {
 	struct migration *g = arg;
@@ -169,6 +176,8 @@ static void progress_told(void *arg, json_t *answer, const struct err *err)
 		next_turn(g, 0);
 	} else {
 		show(g, p->phase);
+		if (is_left_alone(g)) /* blocks are absent all the same, as after a power cut */
+			proxy_copy_start(g->master, g->export_id, migrate_rate(entry_of(g)), false);
 		next_turn(g, TURN_MS);
 	}
 }
@@ -209,12 +218,15 @@ static void switch_told(void *arg, json_t *answer, const struct err *err)
 	}
 }
 
-/* The copy is looked after by proxy.c; a server is not started just to ask how far it is. */
+/*
+ * While it is being copied proxy.c sees to it that there is a server, and none is started just to
+ * ask how far it is. A server that was complete may have been ended before we have heard of it.
+ */
 static void ask_progress(struct migration *g)
 {
 	const struct worker *w = worker_for(g->master, g->export_id);
 
-	if (w && w->state == WORKER_READY) {
+	if ((w && w->state == WORKER_READY) || is_left_alone(g)) {
 		ask(g, "query", RELAY_MS, progress_told);
 		return;
 	}
@@ -229,7 +241,7 @@ static void take_turn(struct reactor_timer *t)
 
 	if (g->relay || is_over(g->phase) || g->master->ending)
 		return;
-	if (entry_of(g)->kind != EXPORT_PROXY)
+	if (entry_of(g)->config.kind != EXPORT_PROXY)
 		finish(g, MIGRATE_DONE, NULL);
 	else if (g->phase == MIGRATE_VERIFYING)
 		ask(g, "verify", RELAY_LONG_MS, verified);
@@ -310,12 +322,12 @@ static void take_up(struct master *m, struct export_entry *e)
 	struct migration *g = create(m, e->id, phase);
 
 	if (!g) {
-		log_error("%s: migration: out of memory", e->name);
+		log_export(LOG_LEVEL_ERROR, e->config.name, "migration: out of memory");
 		return;
 	}
 	note(g, json_string_value(json_object_get(e->migration, "error")));
 	if (!is_over(phase)) {
-		log_info("%s: migration goes on", e->name);
+		log_export(LOG_LEVEL_INFO, e->config.name, "migration goes on");
 		next_turn(g, SOON_MS);
 	} else if (phase != MIGRATE_ABORTED &&
 		!json_is_true(json_object_get(e->migration, "hook_ran"))) {
@@ -336,7 +348,7 @@ void migrate_start_all(struct master *m)
 static int add_export(struct master *m, const struct migrate_wish *wish, struct export_entry **ret,
 	struct err *err)
 {
-	const struct export_spec spec = {.name = wish->name,
+	const struct export_config spec = {.name = wish->name,
 		.image = wish->cache,
 		.kind = EXPORT_PROXY,
 		.source = EXPORT_FROM_STATE,
@@ -365,17 +377,18 @@ static int check_known(const struct master *m, const struct export_entry *e,
 	const struct migration *g = find(m, e->id);
 	CLEANUP_FREE char *origin = exports_origin_text(e);
 
-	if (e->kind != EXPORT_PROXY)
-		return err_set(err, EEXIST, "'%.100s' is no proxy%s", e->name,
+	if (e->config.kind != EXPORT_PROXY)
+		return err_set(err, EEXIST, "'%.100s' is no proxy%s", e->config.name,
 			g && g->phase == MIGRATE_DONE ? "; its migration is done" : "");
-	if (!exports_same_origin(e, &(struct export_spec){.uri = wish->uri}))
+	if (!exports_same_origin(e, &(struct export_config){.uri = wish->uri}))
 		return err_set(err, EEXIST,
 			"'%.100s' has the origin %.200s; --bgctl-reconnect gives it another one",
-			e->name, origin ? origin : "?");
-	if (wish->cache && strcmp(wish->cache, e->image) != 0)
-		return err_set(err, EEXIST, "'%.100s' has the cache %.200s", e->name, e->image);
+			e->config.name, origin ? origin : "?");
+	if (wish->cache && strcmp(wish->cache, e->config.image) != 0)
+		return err_set(err, EEXIST, "'%.100s' has the cache %.200s", e->config.name,
+			e->config.image);
 	if (g && !is_over(g->phase))
-		return err_set(err, EALREADY, "'%.100s' is being migrated already", e->name);
+		return err_set(err, EALREADY, "'%.100s' is being migrated already", e->config.name);
 	return 0;
 }
 

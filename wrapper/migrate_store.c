@@ -79,7 +79,7 @@ static void save(struct master *m, const struct export_entry *e)
 	struct err err = {0};
 
 	if (state_save(m->options->dbpath, &m->exports, &err) < 0)
-		log_error("%s: migration: not saved: %s", e->name, err.text);
+		log_export(LOG_LEVEL_ERROR, e->config.name, "migration: not saved: %s", err.text);
 }
 
 void migrate_store(

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the negotiator knows: a list of export names, and a lobby full of clients. Lookups carry
+ * What the negotiator knows: a directory of exports, and a lobby full of clients. Lookups carry
  * the client's lobby id, so that an answer for a client who has left falls into nothing.
  */
 #include "negotiator.h"
 
 #include "chan.h"
 #include "clock.h"
+#include "directory.h"
 #include "ipc.h"
 #include "lobby.h"
 #include "log.h"
@@ -20,209 +21,131 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { HANDSHAKES_MAX = 16384, ID_TIME_SHIFT = 22 };
-
-struct known {
-	uint32_t id;
-	bool is_default, is_snapshot;
-	bool keeps; /* `facts` are true until the master says otherwise */
-	struct export_facts facts;
-	size_t name_len;
-	char *name, *description; /* one allocation, at name */
-};
+enum { HANDSHAKES_MAX = 16384, ID_TIME_SHIFT = 22, LEAVE_MS = 50 };
 
 static struct negotiator {
 	struct reactor reactor;
 	struct chan master;
 	struct lobby lobby;
-	struct known *exports;
-	size_t count, room;
+	struct directory directory;
+	struct reactor_timer leave; /* retired: is there anybody left? */
+	uint64_t questions;         /* asked so far */
 } self;
 
 /* Exports, as the handshakes see them. */
 
-static void item_of(const struct known *k, struct neg_item *ret)
-{
-	ret->name = k->name;
-	ret->description = *k->description ? k->description : NULL;
-}
-
-/* The only one is it too, whatever snapshots it has. */
-static uint32_t find_default(void)
-{
-	uint32_t only = NEG_NO_EXPORT;
-	size_t found = 0;
-
-	for (size_t i = 0; i < self.count; i++) {
-		if (self.exports[i].is_default)
-			return self.exports[i].id;
-		if (self.exports[i].is_snapshot)
-			continue;
-		only = self.exports[i].id;
-		found++;
-	}
-	return found == 1 ? only : NEG_NO_EXPORT;
-}
-
-static uint32_t find_export(void *ctx, const char *name, size_t len)
+static uint32_t find_export(void *ctx, const void *who, const char *name, size_t len)
 {
 	(void)ctx;
-	if (len == 0)
-		return find_default();
-	for (size_t i = 0; i < self.count; i++) {
-		const struct known *k = &self.exports[i];
-
-		if (k->name_len == len && memcmp(k->name, name, len) == 0)
-			return k->id;
-	}
-	return NEG_NO_EXPORT;
+	return directory_find(&self.directory, who, name, len);
 }
 
-static bool export_at(void *ctx, size_t index, struct neg_item *ret)
+static bool export_at(void *ctx, const void *who, size_t index, struct neg_item *ret)
 {
 	(void)ctx;
-	if (index >= self.count)
-		return false;
-	item_of(&self.exports[index], ret);
-	return true;
-}
-
-static struct known *known_by_id(uint32_t id)
-{
-	for (size_t i = 0; i < self.count; i++) {
-		if (self.exports[i].id == id)
-			return &self.exports[i];
-	}
-	return NULL;
+	return directory_at(&self.directory, who, index, ret);
 }
 
 static bool export_by_id(void *ctx, uint32_t id, struct neg_item *ret)
 {
-	const struct known *k = known_by_id(id);
+	const struct directory_entry *e = directory_by_id(&self.directory, id);
 
 	(void)ctx;
-	if (k)
-		item_of(k, ret);
-	return k;
-}
-
-static void forget_export(uint32_t id)
-{
-	for (size_t i = 0; i < self.count; i++) {
-		if (self.exports[i].id != id)
-			continue;
-		free(self.exports[i].name);
-		memmove(&self.exports[i], &self.exports[i + 1],
-			(--self.count - i) * sizeof(*self.exports));
-		return;
-	}
-}
-
-static bool reserve_export(void)
-{
-	size_t room = self.room ? 2 * self.room : 16;
-	void *p;
-
-	if (self.count < self.room)
-		return true;
-	p = realloc(self.exports, room * sizeof(*self.exports));
-	if (!p)
-		return false;
-	self.exports = p;
-	self.room = room;
-	return true;
-}
-
-static void learn_export(const void *body, size_t len)
-{
-	const struct ipc_export *e = body;
-	const char *strings = (const char *)(e + 1);
-	char *copy = malloc((size_t)e->name_len + e->description_len + 2);
-
-	if (len != sizeof(*e) + e->name_len + e->description_len || !copy || !reserve_export()) {
-		log_error("negotiator: an export could not be taken over");
-		free(copy);
-		return;
-	}
-	memcpy(copy, strings, e->name_len);
-	copy[e->name_len] = 0;
-	memcpy(copy + e->name_len + 1, strings + e->name_len, e->description_len);
-	copy[e->name_len + 1 + e->description_len] = 0;
-	forget_export(e->id);
-	self.exports[self.count++] = (struct known){.id = e->id,
-		.is_default = e->is_default,
-		.is_snapshot = e->is_snapshot,
-		.name_len = e->name_len,
-		.name = copy,
-		.description = copy + e->name_len + 1};
+	if (e)
+		directory_item(e, ret);
+	return e;
 }
 
 /* Clients, towards the master. */
 
+/* The facts as they are for this client. */
+static void answer(struct handshake *h, const struct export_facts *facts)
+{
+	const struct directory_entry *e = directory_by_id(&self.directory, h->neg.lookup_id);
+	struct export_facts own = e ? directory_facts(e, &h->peer.id, facts) : *facts;
+
+	handshake_answer(h, &own);
+}
+
 static void client_lookup(struct lobby *l, struct lobby_client *c)
 {
 	struct ipc_lookup msg = {.client = c->id,
+		.question = ++self.questions,
 		.export_id = c->handshake.neg.lookup_id,
 		.final = neg_lookup_is_final(&c->handshake.neg)};
-
-	const struct known *k = known_by_id(msg.export_id);
+	const struct directory_entry *e = directory_by_id(&self.directory, msg.export_id);
+	int ret;
 
 	(void)l;
-	if (k && k->keeps) {
-		handshake_answer(&c->handshake, &k->facts);
+	c->question = msg.question;
+	if (e && e->keeps) {
+		answer(&c->handshake, &e->facts);
 		return;
 	}
 	memcpy(msg.host, c->handshake.peer.host, sizeof(msg.host));
-	if (chan_send(&self.master, IPC_LOOKUP, &msg, sizeof(msg), -1) < 0)
+	msg.id = c->handshake.peer.id;
+	ret = chan_send(&self.master, IPC_LOOKUP, &msg, sizeof(msg), -1);
+	if (ret == -ENOMEM)
 		handshake_refuse(&c->handshake, NBD_REP_ERR_PLATFORM, "out of memory");
+	else if (ret < 0)
+		handshake_refuse(&c->handshake, NBD_REP_ERR_SHUTDOWN,
+			"the server has just ended; try again");
 }
 
 static void client_enter(struct lobby *l, struct lobby_client *c)
 {
 	struct ipc_enter msg = {.export_id = c->handshake.neg.lookup_id,
 		.features = c->handshake.neg.features,
-		.peer = c->handshake.peer};
+		.told = c->handshake.neg.told,
+		.readonly = c->handshake.neg.told_readonly};
 
 	(void)l;
 	chan_send(&self.master, IPC_ENTER, &msg, sizeof(msg), c->handshake.fd);
 	c->handshake.fd = -1;
 }
 
-static const struct lobby_ops lobby_ops = {client_lookup, client_enter, NULL};
+static bool client_admit(struct lobby *l, const struct sock_peer *peer)
+{
+	(void)l;
+	return directory_admits(&self.directory, &peer->id);
+}
+
+static const struct lobby_ops lobby_ops = {
+	.admit = client_admit, .lookup = client_lookup, .enter = client_enter};
 
 /* Messages of the master. */
 
-static struct handshake *waiting_client(uint64_t id)
+static struct handshake *waiting_client(uint64_t id, uint64_t question)
 {
 	struct lobby_client *c = lobby_find(&self.lobby, id);
 
-	return c && c->handshake.looking ? &c->handshake : NULL;
+	return c && c->handshake.looking && c->question == question ? &c->handshake : NULL;
 }
 
 static void take_facts(const struct ipc_facts *msg)
 {
-	struct handshake *h = waiting_client(msg->client);
-	struct known *k = known_by_id(msg->keep);
+	struct handshake *h = waiting_client(msg->client, msg->question);
+	struct directory_entry *e = directory_by_id(&self.directory, msg->keep);
 
-	if (k) {
-		k->keeps = true;
-		k->facts = msg->facts;
+	if (e) {
+		e->keeps = true;
+		e->facts = msg->facts;
 	}
 	if (h)
-		handshake_answer(h, &msg->facts);
+		answer(h, &msg->facts);
 }
 
 static void ask_again(uint32_t id)
 {
-	struct known *k = known_by_id(id);
+	struct directory_entry *e = directory_by_id(&self.directory, id);
 
-	if (k)
-		k->keeps = false;
+	if (e)
+		e->keeps = false;
 }
 
 static void take_refusal(const struct ipc_refuse *msg)
 {
-	struct handshake *h = waiting_client(msg->client);
+	struct handshake *h = waiting_client(msg->client, msg->question);
 
 	if (h)
 		handshake_refuse(h, msg->reply, msg->text);
@@ -234,24 +157,65 @@ static void shut_down(void)
 	lobby_stop_listening(&self.lobby);
 }
 
+static void leave_if_empty(struct reactor_timer *t)
+{
+	if (self.lobby.count == 0 && !self.master.first)
+		reactor_stop(&self.reactor);
+	else
+		reactor_timer_set(&self.reactor, t, LEAVE_MS);
+}
+
+/* A client that is answered at once may leave the list. */
+static void retire(void)
+{
+	struct lobby_client *c, *next;
+
+	lobby_stop_listening(&self.lobby);
+	for (c = self.lobby.oldest; c; c = next) {
+		next = c->newer;
+		if (c->handshake.looking)
+			client_lookup(&self.lobby, c);
+	}
+	self.leave.fn = leave_if_empty;
+	reactor_timer_set(&self.reactor, &self.leave, 0);
+}
+
+static void learn(uint32_t type, const void *body, size_t len)
+{
+	struct directory *d = &self.directory;
+	bool ok = type == IPC_EXPORT ? directory_learn(d, body, len)
+		: type == IPC_COMMON ? directory_learn_common(d, body, len)
+				     : directory_learn_rule(d, body, len);
+
+	if (!ok)
+		log_error("negotiator: an export or its rules could not be taken over");
+}
+
 static void master_message(struct chan *c, uint32_t type, const void *body, size_t len, int fd)
 {
-	(void)c;
 	if (type == IPC_LISTENER && fd >= 0) {
 		lobby_listen(&self.lobby, fd);
 		return;
 	}
 	fd_close(&fd);
-	if (type == IPC_EXPORT && len >= sizeof(struct ipc_export))
-		learn_export(body, len);
+	if (type == IPC_EXPORT || type == IPC_COMMON || type == IPC_RULE)
+		learn(type, body, len);
 	else if (type == IPC_FORGET && len == sizeof(uint32_t))
-		forget_export(*(const uint32_t *)body);
+		directory_forget(&self.directory, *(const uint32_t *)body);
 	else if (type == IPC_ASK && len == sizeof(uint32_t))
 		ask_again(*(const uint32_t *)body);
 	else if (type == IPC_FACTS && len == sizeof(struct ipc_facts))
 		take_facts(body);
 	else if (type == IPC_REFUSE && len == sizeof(struct ipc_refuse))
 		take_refusal(body);
+	else if (type == IPC_LOG_LEVEL && len == sizeof(uint32_t))
+		log_level((enum log_level) * (const uint32_t *)body);
+	else if (type == IPC_TIMEOUT && len == sizeof(uint32_t))
+		self.lobby.step_ms = *(const uint32_t *)body;
+	else if (type == IPC_SYNC && len == sizeof(uint64_t))
+		chan_send(c, IPC_SYNCED, body, len, -1);
+	else if (type == IPC_RETIRE)
+		retire();
 	else if (type == IPC_SHUTDOWN)
 		shut_down();
 }
@@ -264,10 +228,11 @@ static void master_gone(struct chan *c)
 
 static const struct chan_ops master_ops = {master_message, master_gone};
 
-static void log_to_master(enum log_level level, const char *text)
+static void log_to_master(enum log_level level, const struct log_subject *about, const char *text)
 {
 	struct ipc_log msg = {.level = level};
 
+	snprintf(msg.peer, sizeof(msg.peer), "%s", about->peer ? about->peer : "");
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
 	chan_send(&self.master, IPC_LOG, &msg, sizeof(msg), -1);
 }
@@ -300,9 +265,7 @@ int negotiator_main(int channel)
 	ret = reactor_run(&self.reactor);
 	lobby_done(&self.lobby);
 	chan_done(&self.master);
-	while (self.count > 0)
-		forget_export(self.exports[0].id);
-	free(self.exports);
+	directory_done(&self.directory);
 	reactor_done(&self.reactor);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

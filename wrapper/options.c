@@ -2,6 +2,9 @@
 /* Options of xnbd-wrapper; man/xnbd-wrapper.8 is compared with this table by a test. */
 #include "options.h"
 
+#include "handshake.h"
+#include "listen.h"
+#include "log.h"
 #include "nbd.h"
 #include "spin.h"
 #include "util.h"
@@ -14,7 +17,12 @@
 static const struct opt rows[] = {
 	{"imgfile", 'f', OPT_LIST, FIELD(imgfiles), "PATH", 0, 0,
 		"export PATH under the name PATH, repeatable"},
-	{"config", 'c', OPT_TEXT, FIELD(config), "FILE", 0, 0, "read export sections from FILE"},
+	{"config", 'c', OPT_TEXT, FIELD(config), "FILE", 0, 0,
+		"read settings and exports from FILE; options win over it"},
+	{"check", 0, OPT_FLAG, FIELD(check), NULL, 0, 0,
+		"tell all faults of the configuration, serve nothing"},
+	{"dump", 0, OPT_FLAG, FIELD(dump), NULL, 0, 0,
+		"show the configuration as it is in effect, serve nothing"},
 	{"laddr", 'l', OPT_LIST, FIELD(laddr), "ADDRESS", 0, 0,
 		"address to listen on, repeatable (default: all of IPv4 and IPv6)"},
 	{"lport", 'p', OPT_NUMBER, FIELD(lport), "PORT", 1, 65535,
@@ -37,6 +45,9 @@ static const struct opt rows[] = {
 		"run in the background once ready"},
 	{"logpath", 'L', OPT_TEXT, FIELD(logpath), "FILE", 0, 0, "append log lines to FILE"},
 	{"syslog", 'S', OPT_FLAG, FIELD(syslog), NULL, 0, 0, "log to syslog"},
+	{"journal", 0, OPT_FLAG, FIELD(journal), NULL, 0, 0, "log to the systemd journal"},
+	{"log-level", 0, OPT_TEXT, FIELD(log_level), "LEVEL", 0, 0,
+		"what is logged: error, warn, info (default) or debug"},
 	{"dbpath", 0, OPT_TEXT, FIELD(dbpath), "FILE", 0, 0,
 		"state file (default " WRAPPER_DEFAULT_STATE ")"},
 	{"max-queue-size", 'Q', OPT_NUMBER, FIELD(max_queue_size), "N", 0, 4096,
@@ -53,6 +64,9 @@ static const struct opt rows[] = {
 		"look for requests so long before sleeping (default 50, 0 = never)"},
 	{"direct", 0, OPT_FLAG, FIELD(direct), NULL, 0, 0,
 		"read and write images past the page cache (O_DIRECT)"},
+	{"metrics", 0, OPT_TEXT, FIELD(metrics), "ADDRESS:PORT", 0, 0,
+		"serve figures for Prometheus by HTTP"},
+	{"upgrade-check", 0, OPT_FLAG, FIELD(upgrade_check), NULL, 0, 0, NULL},
 	{"negotiator-fd", 0, OPT_NUMBER, FIELD(negotiator_fd), "N", 0, 1000000, NULL},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'v', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
@@ -73,11 +87,25 @@ void wrapper_options_default(struct wrapper_options *o)
 	o->dbpath = WRAPPER_DEFAULT_STATE;
 	o->max_clients = o->max_clients_per_peer = 16384;
 	o->busy_poll = SPIN_DEFAULT_US;
+	o->log_level = "info";
+	o->handshake_timeout = HANDSHAKE_OPTION_MS / 1000;
 	o->negotiator_fd = UINT64_MAX;
+}
+
+static int check_metrics(const char *text, struct err *err)
+{
+	struct listen_place place;
+
+	if (text && (listen_parse(text, &place, NULL) < 0 || place.path))
+		return err_set(err, EINVAL,
+			"--metrics %.200s: must be ADDRESS:PORT, [ADDRESS]:PORT or *:PORT", text);
+	return 0;
 }
 
 int wrapper_options_check(const struct wrapper_options *o, int operands, struct err *err)
 {
+	enum log_level level;
+
 	if (operands > 0)
 		return err_set(
 			err, EINVAL, "operands are not expected; name images by --imgfile PATH");
@@ -85,5 +113,8 @@ int wrapper_options_check(const struct wrapper_options *o, int operands, struct 
 		strcmp(o->engine, "threads"))
 		return err_set(
 			err, EINVAL, "--engine %s: must be auto, io_uring or threads", o->engine);
-	return 0;
+	if (!log_level_parse(o->log_level, &level))
+		return err_set(
+			err, EINVAL, "--log-level %s: must be " LOG_LEVEL_NAMES, o->log_level);
+	return check_metrics(o->metrics, err);
 }

@@ -25,15 +25,16 @@ static void save(struct master *m, const struct export_entry *e)
 {
 	struct err err = {0};
 
-	if (e->source == EXPORT_FROM_STATE && state_save(m->options->dbpath, &m->exports, &err) < 0)
-		log_error("%s: not saved: %s", e->name, err.text);
+	if (e->config.source == EXPORT_FROM_STATE &&
+		state_save(m->options->dbpath, &m->exports, &err) < 0)
+		log_export(LOG_LEVEL_ERROR, e->config.name, "not saved: %s", err.text);
 }
 
 static struct export_entry *proxy_by_id(const struct master *m, uint32_t id)
 {
 	struct export_entry *e = exports_by_id(&m->exports, id);
 
-	return e && e->kind == EXPORT_PROXY ? e : NULL;
+	return e && e->config.kind == EXPORT_PROXY ? e : NULL;
 }
 
 /* Copies. */
@@ -42,7 +43,8 @@ static bool wants_copy(const struct master *m, const struct export_entry *e)
 {
 	const struct worker *w = worker_for((struct master *)(uintptr_t)m, e->id);
 
-	return e->kind == EXPORT_PROXY && e->copy == EXPORT_COPY_RUNNING && !(w && w->copying);
+	return e->config.kind == EXPORT_PROXY && e->copy == EXPORT_COPY_RUNNING &&
+		!(w && w->copying);
 }
 
 /* The timer of all copies goes off when the first entry is due. */
@@ -85,11 +87,13 @@ static void ordered(void *arg, json_t *answer, const struct err *err)
 	struct worker *w = worker_for(o->master, o->export_id);
 
 	if (e && json_is_true(json_object_get(answer, "ok"))) {
-		log_info("%s: fetching the rest from %s", e->name, e->uri ? e->uri : e->host);
+		log_export(LOG_LEVEL_INFO, e->config.name, "fetching the rest from %s",
+			e->config.uri ? e->config.uri : e->config.host);
 		if (w && w->pid == o->pid)
 			w->copying = true;
 	} else if (e && !o->master->ending) {
-		log_warn("%s: the copy cannot begin: %s", e->name, relay_error(answer, err));
+		log_export(LOG_LEVEL_WARN, e->config.name, "the copy cannot begin: %s",
+			relay_error(answer, err));
 		try_later(o->master, e);
 	}
 	free(o);
@@ -178,16 +182,18 @@ void proxy_switched(struct master *m, uint32_t id)
 
 	if (!e)
 		return;
-	log_info("%s: switched; a target from now on, %s", e->name, e->image);
-	if (e->source == EXPORT_FROM_CONFIG)
-		log_warn("%s: change it in %s too: mode = \"target\", image = \"%s\"", e->name,
-			m->options->config, e->image);
+	log_export(LOG_LEVEL_INFO, e->config.name, "switched; a target from now on, %s",
+		e->config.image);
+	if (e->config.source == EXPORT_FROM_CONFIG)
+		log_export(LOG_LEVEL_WARN, e->config.name,
+			"change it in %s too: mode = \"target\", image = \"%s\"",
+			m->options->config, e->config.image);
 	exports_become_target(e);
 	save(m, e);
 	migrate_switched(m, id);
 }
 
-void proxy_reconnected(struct master *m, uint32_t id, const struct export_spec *origin)
+void proxy_reconnected(struct master *m, uint32_t id, const struct export_config *origin)
 {
 	struct export_entry *e = proxy_by_id(m, id);
 	struct err err = {0};
@@ -195,7 +201,7 @@ void proxy_reconnected(struct master *m, uint32_t id, const struct export_spec *
 	if (!e)
 		return;
 	if (exports_set_origin(e, origin, &err) < 0)
-		log_error("%s: %s", e->name, err.text);
+		log_export(LOG_LEVEL_ERROR, e->config.name, "%s", err.text);
 	else
 		save(m, e);
 	migrate_poke(m, id);
@@ -222,7 +228,8 @@ void proxy_worker_gone(struct worker *w)
 	if (w->ready_at && m->reactor.now - w->ready_at > LIVED_MS)
 		e->copy_failures = 0;
 	try_later(m, e);
-	log_warn("%s: its server is gone, the copy is not complete; going on in %llu s", e->name,
+	log_export(LOG_LEVEL_WARN, e->config.name,
+		"its server is gone, the copy is not complete; going on in %llu s",
 		(unsigned long long)(e->copy_retry_at - m->reactor.now + 999) / 1000);
 	migrate_poke(m, e->id);
 }
@@ -235,7 +242,8 @@ void proxy_copy_event(struct worker *w, json_t *msg)
 	if (!state || !e)
 		return;
 	if (strcmp(state, "done") == 0) {
-		log_info("%s: complete; nothing is needed of the origin any more", e->name);
+		log_export(LOG_LEVEL_INFO, e->config.name,
+			"complete; nothing is needed of the origin any more");
 		w->copying = false;
 		proxy_copy_set(w->master, e->id, EXPORT_COPY_NONE);
 	}

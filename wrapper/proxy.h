@@ -25,7 +25,7 @@ void proxy_copy_set(struct master *m, uint32_t id, enum export_copy copy);
 /* Its server says it is a target now; heard from several sides, acted on once. */
 void proxy_switched(struct master *m, uint32_t id);
 /* Its server is connected to this origin now. */
-void proxy_reconnected(struct master *m, uint32_t id, const struct export_spec *origin);
+void proxy_reconnected(struct master *m, uint32_t id, const struct export_config *origin);
 
 /* From the worker. */
 void proxy_worker_ready(struct worker *w);

@@ -11,11 +11,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-enum { ANSWER_MAX = 1024 * 1024 };
 
 struct relay {
 	struct master *master;
@@ -102,28 +97,10 @@ static void too_late(struct reactor_timer *t)
 			: "the export's server does not answer in time; the command may still be carried out");
 }
 
-/* A full queue (its server hangs) must not hold us up, so this connect does not wait. */
-static int connect_now(const char *path)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd, ret;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
-		return fd;
-	ret = -errno;
-	close(fd);
-	return ret;
-}
-
+/* A full queue (its server hangs) must not hold us up. */
 static void send_now(struct relay *r, const struct worker *w)
 {
-	int fd = connect_now(w->ctl_path);
+	int fd = sock_try_unix(w->ctl_path);
 
 	if (fd < 0 || ctl_conn_init(&r->conn, &r->master->reactor, fd, &relay_ops) < 0) {
 		r->conn.fd = -1;
@@ -131,7 +108,7 @@ static void send_now(struct relay *r, const struct worker *w)
 		reactor_timer_set(&r->master->reactor, &r->deadline, 0);
 		return;
 	}
-	r->conn.in.limit = ANSWER_MAX; /* answers have lists in them */
+	r->conn.in.limit = CTL_ANSWER_MAX; /* answers have lists in them */
 	ctl_send(&r->conn, r->request, -1);
 	r->request = NULL;
 }

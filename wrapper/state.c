@@ -5,8 +5,10 @@
  */
 #include "state.h"
 
+#include "export_settings.h"
 #include "fsutil.h"
 #include "log.h"
+#include "serial.h"
 #include "util.h"
 
 #include <errno.h>
@@ -28,7 +30,8 @@ static int keep(struct exports *t, const char *name, json_t *entry)
 static int keep_foreign(
 	struct exports *t, const char *path, const char *name, json_t *entry, const char *mode)
 {
-	log_warn("%s: '%s': mode %s is not known; the entry is kept, not served", path, name, mode);
+	log_export(LOG_LEVEL_WARN, name, "%s: mode %s is not known; the entry is kept, not served",
+		path, mode);
 	return keep(t, name, entry);
 }
 
@@ -57,19 +60,6 @@ static const char *text_of(json_t *entry, const char *key)
 	return json_string_value(json_object_get(entry, key));
 }
 
-static bool find_kind(const char *mode, enum export_kind *ret)
-{
-	static const enum export_kind kinds[] = {EXPORT_TARGET, EXPORT_COW, EXPORT_PROXY};
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (strcmp(mode, exports_kind_name(kinds[i])) == 0) {
-			*ret = kinds[i];
-			return true;
-		}
-	}
-	return false;
-}
-
 /* The original wants a text there; people write numbers. */
 static const char *port_of(json_t *entry, char room[24])
 {
@@ -91,11 +81,11 @@ static int read_copy(struct export_entry *e, const char *path, json_t *entry, st
 	if (copy &&
 		((!paused && (!state || strcmp(state, "running"))) ||
 			(rate && !json_is_integer(rate)) || json_integer_value(rate) < 0))
-		return bad_entry(path, e->name,
+		return bad_entry(path, e->config.name,
 			"\"copy\" must have a \"state\" (running or paused) and a \"rate\"", err);
 	if (migration && !json_is_object(migration))
-		return bad_entry(path, e->name, "\"migration\" must be an object", err);
-	if (copy && e->kind == EXPORT_PROXY) {
+		return bad_entry(path, e->config.name, "\"migration\" must be an object", err);
+	if (copy && e->config.kind == EXPORT_PROXY) {
 		e->copy = paused ? EXPORT_COPY_PAUSED : EXPORT_COPY_RUNNING;
 		e->copy_rate = (uint64_t)json_integer_value(rate);
 	}
@@ -103,12 +93,13 @@ static int read_copy(struct export_entry *e, const char *path, json_t *entry, st
 	return 0;
 }
 
-static int add_entry(struct exports *t, const char *path, struct export_spec *spec, json_t *entry,
+static int add_entry(struct exports *t, const char *path, struct export_config *spec, json_t *entry,
 	struct err *err)
 {
 	struct export_entry *e;
 	struct err why = {0};
 	char port[24];
+	int ret;
 
 	spec->cow_dir = text_of(entry, "cow_dir");
 	if (spec->kind == EXPORT_PROXY) {
@@ -119,11 +110,16 @@ static int add_entry(struct exports *t, const char *path, struct export_spec *sp
 		spec->port = port_of(entry, port);
 		spec->exportname = text_of(entry, "remote_export_name");
 	}
-	if (exports_add(t, spec, &e, &why) < 0)
+	ret = export_settings_read(json_object_get(entry, "settings"), spec, &why);
+	if (ret == 0)
+		ret = exports_add(t, spec, &e, &why);
+	export_settings_free(spec);
+	if (ret < 0)
 		return bad_entry(path, spec->name, why.text, err);
-	if (e->kind != EXPORT_PROXY && access(e->image, F_OK) < 0)
-		log_warn("%s: '%s': %s: %s; the entry is kept and served once the file is there",
-			path, e->name, e->image, strerror(errno));
+	if (e->config.kind != EXPORT_PROXY && access(e->config.image, F_OK) < 0)
+		log_export(LOG_LEVEL_WARN, e->config.name,
+			"%s: %s: %s; the entry is kept and served once the file is there", path,
+			e->config.image, strerror(errno));
 	return read_copy(e, path, entry, err);
 }
 
@@ -132,7 +128,8 @@ static int load_entry(
 {
 	const char *mode = text_of(entry, "mode");
 	struct export_entry *known = exports_by_name(t, name);
-	struct export_spec spec = {.name = name,
+	enum export_kind kind;
+	struct export_config spec = {.name = name,
 		.image = text_of(entry, "image_path"),
 		.description = text_of(entry, "description"),
 		.readonly = json_is_true(json_object_get(entry, "readonly")),
@@ -140,15 +137,17 @@ static int load_entry(
 
 	if (!mode)
 		return bad_entry(path, name, "\"mode\" is missing", err);
-	if (!find_kind(mode, &spec.kind))
+	if (!export_config_find_mode(mode, &kind))
 		return keep_foreign(t, path, name, entry, mode);
+	spec.kind = (int)kind;
 	if (!spec.image || !*spec.image)
 		return bad_entry(path, name, "\"image_path\" is missing", err);
 	if (check_options(path, name, entry, err) < 0)
 		return -EINVAL;
 	if (known) {
-		log_warn("%s: '%s' is also given by %s, which wins; the entry is kept", path, name,
-			exports_source_name(known->source));
+		log_export(LOG_LEVEL_WARN, name,
+			"%s: also given by %s, which wins; the entry is kept", path,
+			exports_source_name(known->config.source));
 		return keep(t, name, entry);
 	}
 	return add_entry(t, path, &spec, entry, err);
@@ -163,6 +162,28 @@ static int check_format(json_t *root, const char *path, struct err *err)
 			err, EINVAL, "%s: not a state file of version 2 (\"version\": 2)", path);
 	if (!json_is_object(json_object_get(root, "images")))
 		return err_set(err, EINVAL, "%s: \"images\" must be an object", path);
+	return 0;
+}
+
+/* Those that were made up before; see serial.h. */
+static int load_serials(json_t *root, const char *path, struct exports *t, struct err *err)
+{
+	json_t *all = json_object_get(root, "serials"), *serial;
+	const char *image;
+
+	if (all && !json_is_object(all))
+		return err_set(err, EINVAL, "%s: \"serials\" must be an object", path);
+	json_object_foreach(all, image, serial)
+	{
+		const char *text = json_string_value(serial);
+
+		if (!text || !serial_is_good(text))
+			return err_set(err, EINVAL,
+				"%s: \"serials\": '%.100s': must be a text of 1 to %d printable characters",
+				path, image, EXPORT_SERIAL_MAX);
+	}
+	json_decref(t->serials);
+	t->serials = json_incref(all);
 	return 0;
 }
 
@@ -189,6 +210,8 @@ static int load_all(json_t *root, const char *path, struct exports *t, struct er
 		if (ret == 0)
 			ret = load_entry(t, path, name, entry, err);
 	}
+	if (ret == 0)
+		ret = load_serials(root, path, t, err);
 	if (ret < 0)
 		undo(t, last_id, foreign);
 	else
@@ -225,13 +248,14 @@ static int set_text(json_t *entry, const char *key, const char *text)
 
 static int set_origin(json_t *entry, const struct export_entry *e)
 {
-	json_t *name = e->exportname ? json_string(e->exportname) : json_null();
+	json_t *name = e->config.exportname ? json_string(e->config.exportname) : json_null();
 
-	if (e->uri) {
+	if (e->config.uri) {
 		json_decref(name);
-		return set_text(entry, "origin_uri", e->uri);
+		return set_text(entry, "origin_uri", e->config.uri);
 	}
-	if (set_text(entry, "remote_host", e->host) || set_text(entry, "remote_port", e->port)) {
+	if (set_text(entry, "remote_host", e->config.host) ||
+		set_text(entry, "remote_port", e->config.port)) {
 		json_decref(name);
 		return -1;
 	}
@@ -248,23 +272,35 @@ static int set_copy(json_t *entry, const struct export_entry *e)
 			(json_int_t)e->copy_rate));
 }
 
+static int set_settings(json_t *entry, const struct export_entry *e)
+{
+	json_t *settings = export_settings_write(&e->config);
+	int ret = settings ? 0 : -1;
+
+	if (json_object_size(settings) > 0)
+		ret = json_object_set(entry, "settings", settings);
+	json_decref(settings);
+	return ret;
+}
+
 /* NULL: a path is no UTF-8, or no memory. */
 static json_t *entry_of(const struct export_entry *e)
 {
-	json_t *entry =
-		json_pack("{s:s, s:s}", "mode", exports_kind_name(e->kind), "image_path", e->image);
+	json_t *entry = json_pack("{s:s, s:s}", "mode", export_config_mode(e->config.kind),
+		"image_path", e->config.image);
 	int ret = entry ? 0 : -1;
 
-	if (ret == 0 && e->readonly)
+	if (ret == 0 && e->config.readonly)
 		ret = json_object_set_new(entry, "readonly", json_true());
-	if (ret == 0 && e->kind == EXPORT_PROXY)
+	if (ret == 0 && e->config.kind == EXPORT_PROXY)
 		ret = set_origin(entry, e);
 	if (ret == 0 && e->migration)
 		ret = json_object_set_new(entry, "migration", json_deep_copy(e->migration));
-	if (ret || set_text(entry, "description", e->description) ||
-		set_text(entry, "cow_dir", e->cow_dir) ||
-		set_text(entry, "bitmap_path", e->bitmap) ||
-		set_text(entry, "control_socket_path", e->control) || set_copy(entry, e)) {
+	if (ret || set_text(entry, "description", e->config.description) ||
+		set_text(entry, "cow_dir", e->config.cow_dir) ||
+		set_text(entry, "bitmap_path", e->config.bitmap) ||
+		set_text(entry, "control_socket_path", e->config.control) || set_copy(entry, e) ||
+		set_settings(entry, e)) {
 		json_decref(entry);
 		return NULL;
 	}
@@ -276,12 +312,12 @@ static int add_images(json_t *images, const char *path, const struct exports *t,
 	for (size_t i = 0; i < t->count; i++) {
 		const struct export_entry *e = &t->entries[i];
 
-		if (e->source != EXPORT_FROM_STATE)
+		if (e->config.source != EXPORT_FROM_STATE || (e->draining && !e->next))
 			continue;
-		if (json_object_set_new(images, e->name, entry_of(e)) < 0)
+		if (json_object_set_new(images, e->config.name, entry_of(e)) < 0)
 			return err_set(err, EINVAL,
 				"%s: image '%s': not saved: out of memory, or '%s' is not valid UTF-8",
-				path, e->name, e->image);
+				path, e->config.name, e->config.image);
 	}
 	return 0;
 }
@@ -291,12 +327,43 @@ int state_save(const char *path, const struct exports *t, struct err *err)
 	json_t *images = t->foreign ? json_copy(t->foreign) : json_object();
 	int ret = add_images(images, path, t, err);
 	json_t *root = json_pack("{s:i, s:o}", "version", 2, "images", images);
-	CLEANUP_FREE char *text = root ? json_dumps(root, JSON_INDENT(4) | JSON_SORT_KEYS) : NULL;
+	CLEANUP_FREE char *text = NULL;
 
+	if (json_object_size(t->serials) > 0)
+		json_object_set(root, "serials", t->serials);
+	text = root ? json_dumps(root, JSON_INDENT(4) | JSON_SORT_KEYS) : NULL;
 	json_decref(root);
 	if (ret < 0)
 		return ret;
 	if (!text)
 		return err_sys(err, ENOMEM, "%s", path);
 	return fs_replace(path, text, strlen(text), 0600, err);
+}
+
+/* For a while. */
+
+int state_shelve(struct exports *t, const struct export_entry *e)
+{
+	json_t *entry = entry_of(e);
+
+	if (!entry)
+		return -EINVAL;
+	if (!t->foreign)
+		t->foreign = json_object();
+	return json_object_set_new(t->foreign, e->config.name, entry) < 0 ? -ENOMEM : 0;
+}
+
+int state_unshelve(const char *path, struct exports *t, const char *name, struct export_entry **ret,
+	struct err *err)
+{
+	json_t *entry = json_incref(json_object_get(t->foreign, name));
+	int r;
+
+	json_object_del(t->foreign, name);
+	r = load_entry(t, path, name, entry, err);
+	*ret = r == 0 ? exports_by_name(t, name) : NULL;
+	if (r < 0)
+		keep(t, name, entry);
+	json_decref(entry);
+	return r;
 }

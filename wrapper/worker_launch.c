@@ -6,6 +6,7 @@
  */
 #include "worker_inner.h"
 
+#include "adopt.h"
 #include "command.h"
 #include "log.h"
 #include "master.h"
@@ -20,13 +21,13 @@
 static int socket_path(
 	const struct worker *w, char kind, char path[SOCK_UNIX_PATH_MAX + 1], struct err *err)
 {
-	const char *control = w->master->options->control;
+	const char *folder = w->master->options->run_folder;
 
-	if (snprintf(path, SOCK_UNIX_PATH_MAX + 1, "%s.d/%c%u-%d-%llu", control, kind, w->export_id,
+	if (snprintf(path, SOCK_UNIX_PATH_MAX + 1, "%s/%c%u-%d-%llu", folder, kind, w->export_id,
 		    (int)getpid(),
 		    (unsigned long long)++w->master->last_worker) > SOCK_UNIX_PATH_MAX)
 		return err_set(
-			err, ENAMETOOLONG, "%s.d: the path is too long for sockets in it", control);
+			err, ENAMETOOLONG, "%s: the path is too long for sockets in it", folder);
 	return 0;
 }
 
@@ -68,35 +69,64 @@ static int launch(struct worker *w, const struct export_entry *e, struct err *er
 		return err_sys(err, -pid, "start %s", w->master->server);
 	w->pid = pid;
 	if (reactor_timer_set(&w->master->reactor, &w->deadline,
-		    e->kind == EXPORT_PROXY ? WORKER_PROXY_START_MS : WORKER_START_MS) < 0)
+		    e->config.kind == EXPORT_PROXY ? WORKER_PROXY_START_MS : WORKER_START_MS) < 0)
 		return err_set(err, ENOMEM, "out of memory");
-	ctl_send(&w->ctl, json_pack("{s:s}", "cmd", "status"), -1);
+	ctl_send(&w->ctl, json_pack("{s:s, s:i}", "cmd", "adopt", "protocol", ADOPT_PROTOCOL), -1);
 	return 0;
 }
 
-/* The proxy before has gone, with its locks. */
-void worker_launch_held(struct master *m, uint32_t export_id)
+static void launch_held(struct worker *w)
 {
-	const struct export_entry *e = exports_by_id(&m->exports, export_id);
-	struct worker *w = m->workers;
+	const struct export_entry *e = exports_by_id(&w->master->exports, w->export_id);
 	struct err err = {0};
 
-	while (w && (!w->held || w->export_id != export_id))
-		w = w->next;
-	if (!w)
-		return;
 	w->held = false;
+	w->deadline.fn = worker_too_late;
 	if (e && launch(w, e, &err) == 0)
 		return;
-	log_error("%s: %s", w->export_name, e ? err.text : "removed");
+	log_export(LOG_LEVEL_ERROR, w->export_name, "%s", e ? err.text : "removed");
 	worker_failed(w);
 	worker_leave(w);
 	worker_forget(w);
 }
 
+static void waited(struct reactor_timer *t)
+{
+	launch_held(container_of(t, struct worker, deadline));
+}
+
+/* After a failure. */
+static int launch_after(struct worker *w, uint64_t ms)
+{
+	w->held = true;
+	w->deadline.fn = waited;
+	return reactor_timer_set(&w->master->reactor, &w->deadline, ms);
+}
+
+static uint64_t time_to_wait(const struct worker *w)
+{
+	const struct export_entry *e = exports_by_id(&w->master->exports, w->export_id);
+
+	return e ? backoff_left(&e->backoff, w->master->reactor.now) : 0;
+}
+
+/* The proxy before has gone, with its locks. */
+void worker_launch_held(struct master *m, uint32_t export_id)
+{
+	struct worker *w = m->workers;
+
+	while (w && (!w->held || w->export_id != export_id))
+		w = w->next;
+	if (!w)
+		return;
+	if (!time_to_wait(w) || launch_after(w, time_to_wait(w)) < 0)
+		launch_held(w);
+}
+
 static bool must_wait(const struct master *m, const struct export_entry *e)
 {
-	for (const struct worker *w = m->workers; w && e->kind == EXPORT_PROXY; w = w->next) {
+	for (const struct worker *w = m->workers; w && e->config.kind == EXPORT_PROXY;
+		w = w->next) {
 		if (w->export_id == e->id)
 			return true;
 	}
@@ -110,23 +140,29 @@ struct worker *worker_start(struct master *m, uint32_t export_id)
 	struct err err = {0};
 	int ret = 0;
 
-	if (!w || !e) {
+	if (!w || !e || adopt_check_free(m, e, &err) < 0) {
+		if (err.code)
+			log_export(LOG_LEVEL_WARN, e->config.name, "%s", err.text);
 		free(w);
 		return NULL;
 	}
-	*w = (struct worker){.master = m, .export_id = export_id, .held = must_wait(m, e)};
+	*w = (struct worker){
+		.master = m, .export_id = export_id, .held = must_wait(m, e), .pidfd = -1};
 	w->next = m->workers;
 	w->ctl.fd = -1;
 	w->deadline.fn = worker_too_late;
-	w->export_name = strdup(e->name);
+	w->export_name = strdup(e->config.name);
 	m->workers = w;
 	if (w->held)
 		ret = reactor_timer_set(
 			&m->reactor, &w->deadline, WORKER_STOP_MS + WORKER_START_MS);
+	else if (time_to_wait(w))
+		ret = launch_after(w, time_to_wait(w));
 	else
 		ret = launch(w, e, &err);
 	if (!w->export_name || ret < 0) {
-		log_error("%s: %s", e->name, err.code ? err.text : "out of memory");
+		log_export(LOG_LEVEL_ERROR, e->config.name, "%s",
+			err.code ? err.text : "out of memory");
 		worker_forget(w);
 		return NULL;
 	}

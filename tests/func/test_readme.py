@@ -52,6 +52,11 @@ class Readme(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("vm1-root", done.stdout)
         self.assertIn("root disk of vm1", done.stdout)
+        for line in ("added vm2\n2 exports unchanged", "removed vm2 when its 1 client has left",
+                     "refused: it has a client", "exports.conf: 2 exports, no faults",
+                     "changed vm2: allow, readonly-for", "upgraded from version",
+                     "read 65536/65536 bytes at offset 0", "refused: not a wrapper"):
+            self.assertIn(line, done.stdout)
         self.assertGreater(len(blocks()), 5)
 
     def start_run(self, *images):

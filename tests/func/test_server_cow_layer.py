@@ -432,7 +432,7 @@ class Failures(cow.Case):
         with self.assertRaises((n.ProtocolError, OSError)):
             self.client().read(0, 1)
         self.ok(c.write(0, b'x'))
-        self.assertIn('client refused', self.server.stderr())
+        self.assertIn(': refused: ', self.server.stderr())
         self.finish(c)
 
     def test_bad_place_of_the_base(self):

@@ -36,9 +36,11 @@ class Commands(WrapperCase):
 
     def test_list_json(self):
         self.w.ctl('--add-target', 'a', self.a, '--readonly', '--description', 'the first')
-        self.assertEqual(self.w.list(), [{
+        [entry] = self.w.list()
+        self.assertRegex(entry.pop('serial'), '^[0-9a-f]{32}$')
+        self.assertEqual(entry, {
             'index': 1, 'name': 'a', 'mode': 'target', 'image': self.a, 'readonly': True,
-            'default': False, 'source': 'state', 'description': 'the first', 'clients': []}])
+            'default': False, 'source': 'state', 'description': 'the first', 'clients': []})
 
     def test_list_json_of_an_export_in_use(self):
         self.w.ctl('--add-target', 'a', self.a)

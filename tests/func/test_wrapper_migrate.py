@@ -291,6 +291,20 @@ class Real(RealProxyCase, Migrations):
         self.wait_phase('done', 90)
         self.check_result()
 
+    def test_copy_that_nobody_looks_after(self):
+        """Said to be complete, and no server runs: ended before the migration has asked."""
+        self.begin('--rate', '8M')
+        self.wait_phase('copying')
+        self.w.stop()
+        with open(self.w.state) as f:
+            state = json.load(f)
+        del state['images']['p']['copy']
+        with open(self.w.state, 'w') as f:
+            json.dump(state, f)
+        self.w = self.wrap(state=self.w.state)
+        self.wait_phase('done', 60)
+        self.check_result()
+
     def test_origin_lost_on_the_way(self):
         self.begin('--rate', '4M')
         self.wait_phase('copying')

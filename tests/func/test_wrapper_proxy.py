@@ -246,6 +246,7 @@ class Copies(FakeCase):
         self.kill_worker(self.w, self.w.worker('p'))
         time.sleep(8)  # after 1, 2, 4 s
         self.assertIn(len(self.starts('c')), (3, 4))
+        self.wait_asked('c', 'cache-all', 4)
         self.say('c')
         self.wait_asked('c', 'cache-all', 5, 20)
 

@@ -47,7 +47,7 @@ class Said(FakeCase):
         e = self.w.export('vm@snapshot')
         self.assertEqual((e['snapshot_of'], e['snapshot_id'], e['readonly'], e['source']),
                          ('vm', 7, True, 'snapshot'))
-        self.assertFalse(os.path.exists(self.w.state))
+        self.assertEqual(self.images(self.w), {})
 
     def test_to(self):
         self.take(7, '--to', 'x.img')
@@ -57,6 +57,7 @@ class Said(FakeCase):
     def test_newest_moves_on_and_back(self):
         self.take(7)
         self.take(8)
+        self.assertEqual([r['after'] for r in self.asked('a', 'snapshot')], [0, 7])
         self.assertEqual(self.w.export('vm@snapshot')['snapshot_id'], 8)
         self.w.ctl('drop-snapshot', 'vm', '8')
         self.assertEqual(self.asked('a', 'snapshot-drop')[0]['id'], 8)

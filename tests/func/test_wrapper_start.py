@@ -76,7 +76,7 @@ class Refusals(WrapperCase):
 
     def test_bad_config_names_file_and_line(self):
         self.bad_config('export "a" { image = "/x" }\nexport "b" {\n\tcolour = "red"\n}\n', ':3:')
-        self.bad_config('\n\nexport "a" { image = "/x"', 'ends inside')
+        self.bad_config('\n\nexport "a" { image = "/x"', ':3:', 'does not end')
         self.bad_config('export "a" { image = "/x" readonly = perhaps }\n', ':1:')
         self.bad_config('nonsense = 1\n', ':1:')
 

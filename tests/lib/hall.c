@@ -57,11 +57,12 @@ static void left(struct lobby *l, struct lobby_client *c)
 	hall.last_left = c->id;
 }
 
-const struct lobby_ops hall_ops = {lookup, enter, left};
+const struct lobby_ops hall_ops = {.lookup = lookup, .enter = enter, .left = left};
 
-static void take_line(enum log_level level, const char *text)
+static void take_line(enum log_level level, const struct log_subject *about, const char *text)
 {
 	(void)level;
+	(void)about;
 	(void)text;
 	hall.lines++;
 }

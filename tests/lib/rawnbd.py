@@ -154,6 +154,19 @@ class Raw:
         raw = name.encode() if isinstance(name, str) else name
         return struct.pack('>I', len(raw)) + raw
 
+    @staticmethod
+    def listed(replies):
+        """What these replies to LIST show: {name: description}, in their order."""
+        found = {}
+        for kind, data in replies:
+            if kind == REP_SERVER:
+                end = 4 + struct.unpack('>I', data[:4])[0]
+                found[data[4:end].decode()] = data[end:].decode()
+        return found
+
+    def list(self):
+        return self.listed(self.option(OPT_LIST))
+
     def agree(self, option):
         kind, text = self.option(option)[-1]
         expect(kind == REP_ACK, f'option {option} refused: {kind:#x} {text!r}')

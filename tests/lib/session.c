@@ -33,11 +33,12 @@ static bool many_item(size_t index, struct neg_item *ret)
 	return true;
 }
 
-static bool at(void *ctx, size_t index, struct neg_item *ret)
+static bool at(void *ctx, const void *who, size_t index, struct neg_item *ret)
 {
 	const struct session_world *world = ctx;
 	size_t first = world->nothing ? 0 : ARRAY_LEN(fixed);
 
+	(void)who;
 	if (index < first)
 		*ret = fixed[index];
 	return index < first || (index - first < world->many && many_item(index - first, ret));
@@ -57,14 +58,14 @@ static bool is_called(const struct neg_item *item, const char *name, size_t len)
 	return strlen(item->name) == len && memcmp(item->name, name, len) == 0;
 }
 
-static uint32_t find(void *ctx, const char *name, size_t len)
+static uint32_t find(void *ctx, const void *who, const char *name, size_t len)
 {
 	const struct session_world *world = ctx;
 	struct neg_item item;
 
 	if (len == 0)
 		return world->no_default || world->nothing ? NEG_NO_EXPORT : SESSION_ID_DISK;
-	for (size_t i = 0; at(ctx, i, &item); i++) {
+	for (size_t i = 0; at(ctx, who, i, &item); i++) {
 		size_t first = world->nothing ? 0 : ARRAY_LEN(fixed);
 
 		if (is_called(&item, name, len))

@@ -53,6 +53,7 @@ const struct handshake_ops shake_ops = {lookup, finished};
 
 void shake_begin(const struct export_facts *oldstyle)
 {
+	struct sock_peer peer;
 	int fds[2];
 
 	memset(&shake, 0, sizeof(shake));
@@ -63,8 +64,9 @@ void shake_begin(const struct export_facts *oldstyle)
 	shake.fd = -1;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
 	shake.client = fds[1];
-	CHECK(handshake_init(&shake.h, &shake.reactor, fds[0], &shake_ops, &shake.env, oldstyle) ==
-		0);
+	sock_peer(fds[0], &peer);
+	CHECK(handshake_init(&shake.h, &shake.reactor, fds[0], &peer, &shake_ops, &shake.env,
+		      oldstyle) == 0);
 }
 
 void shake_end(void)

@@ -10,7 +10,8 @@ IMAGE.fake, a JSON object the test may rewrite at any time (atomically):
     silent     [commands that get no answer]
     die_on     [commands that end it at once]
     start      error: it ends at once with status 1
-    state      answer to "status" gets these too
+    state      answers to "status" and "adopt" get these too
+    adopt      the answer to "adopt" gets these too
     events     list of events; each is sent once, in order, to every connection
 
 What it was asked is appended to IMAGE.asked, a JSON object a line; the first is its command line.
@@ -22,6 +23,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 
 FACTS = {'size': 1 << 20, 'flags': 0x16d, 'block_min': 1, 'block_preferred': 4096,
          'block_max': 1 << 26, 'mode': 'proxy'}
@@ -42,7 +44,19 @@ class Fake:
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.listener, selectors.EVENT_READ)
         self.conns, self.held, self.sent = {}, [], 0
+        self.began, self.argv = int(time.time()), argv
         self.note({'argv': argv, 'pid': os.getpid()})
+
+    def status(self, wishes):
+        return {**FACTS, 'mode': self.mode, 'version': 'fake', 'pid': os.getpid(),
+                'image': self.image, 'clients': len(self.held), **wishes.get('state', {})}
+
+    def adopted(self, wishes):
+        name = self.argv[self.argv.index('--export-name') + 1]
+        return {**self.status(wishes), 'protocol': 1, 'began_as': self.mode, 'export': name,
+                'told_readonly': '--readonly' in self.argv, 'ending': False, 'since': self.began,
+                'control': '', 'copy': 'none', 'last_client': 0, 'clients': [], 'snapshots': [],
+                **wishes.get('adopt', {})}
 
     def note(self, what):
         with open(self.image + '.asked', 'a') as f:
@@ -79,7 +93,7 @@ class Fake:
             answer = refused if isinstance(refused, dict) else {'error': refused}
             self.send(conn, {'ok': False, **answer})
             return
-        extra = {'status': {**FACTS, 'mode': self.mode, **wishes.get('state', {})},
+        extra = {'status': self.status(wishes), 'adopt': self.adopted(wishes),
                  'query': {'mode': self.mode, **wishes.get('query', {})}}.get(cmd)
         self.send(conn, {'ok': True, **(extra or wishes.get(cmd, {}))})
         if cmd == 'stop':

@@ -103,9 +103,9 @@ class Wrapper:
         return self.case.run_cmd(xtest.program('xnbd-wrapper-ctl'), '--socket', self.control,
                                  *args, status=status, **options)
 
-    def refused(self, *args, status=1):
+    def refused(self, *args, status=1, **options):
         """A control command that must fail with `status` and one line; returns the line."""
-        p = self.ctl(*args, status=None)
+        p = self.ctl(*args, status=None, **options)
         self.case.assertEqual((p.returncode, p.stdout), (status, ''), p)
         self.case.assertEqual(len(p.stderr.splitlines()), 1, p.stderr)
         return p.stderr
@@ -192,10 +192,6 @@ class WrapperCase(xtest.Case):
         for pid in marked_processes(self.dir):
             kill(pid)
 
-    def has_failed(self):
-        result = self._outcome.result if self._outcome else None
-        return result is not None and any(t is self for t, _ in result.failures + result.errors)
-
     def _settle(self, wrapper):
         """The end every wrapper of every test must come to, unless the test ended it."""
         if wrapper.daemon.is_alive() and not self.has_failed():
@@ -242,7 +238,7 @@ class WrapperCase(xtest.Case):
     def _ready(self, w):
         """It listens before it has read everything; this line is its last of the start."""
         self.addCleanup(self._settle, w)
-        xtest.wait_for(lambda: 'control socket' in w.log() or not w.daemon.is_alive(), 'ready')
+        xtest.wait_for(lambda: 'control socket' in w.log() or not w.daemon.is_alive(), 'ready', 30)
         return w
 
     def kill_worker(self, w, old):

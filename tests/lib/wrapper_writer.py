@@ -16,12 +16,13 @@ BLOCK = 65536
 class Writer(threading.Thread):
     """Writes generation 1, 2, ... of every block in turn, several in flight, and reads them back.
 
-    A block of generation G is G repeated as 64-bit numbers, so that a torn block shows.
+    A block of generation G is G repeated as 64-bit numbers, so that a torn block shows. FIRST: its
+    first block, for several on one export.
     """
 
-    def __init__(self, client, blocks, depth=8):
+    def __init__(self, client, blocks, depth=8, first=0):
         super().__init__()
-        self.client, self.blocks, self.depth = client, blocks, depth
+        self.client, self.blocks, self.depth, self.first = client, blocks, depth, first
         self.done = [0] * blocks  # newest acknowledged generation
         self.sent = [0] * blocks
         self.rounds, self.stopping, self.error = 0, False, None
@@ -29,6 +30,9 @@ class Writer(threading.Thread):
     @staticmethod
     def content(generation):
         return struct.pack('>Q', generation) * (BLOCK // 8)
+
+    def at(self, block):
+        return (self.first + block) * BLOCK
 
     def run(self):
         try:
@@ -44,14 +48,14 @@ class Writer(threading.Thread):
             for b in range(first, min(first + self.depth, self.blocks)):
                 self.sent[b] = generation
                 cookies[1 + b] = b
-                self.client.send(self.client.write_bytes(b * BLOCK, self.content(generation),
+                self.client.send(self.client.write_bytes(self.at(b), self.content(generation),
                                                          cookie=1 + b))
             for _ in range(len(cookies)):
                 reply = self.client.reply()
                 rawnbd.expect(reply.error == 0, f'WRITE: error {reply.error}')
                 self.done[cookies[reply.cookie]] = generation
-        at = random.randrange(self.blocks)
-        rawnbd.expect(self.client.read(at * BLOCK, BLOCK) == self.content(generation), 'read back')
+        at = self.at(random.randrange(self.blocks))
+        rawnbd.expect(self.client.read(at, BLOCK) == self.content(generation), 'read back')
 
     def finish(self):
         """Ends it and passes its error on."""
@@ -63,6 +67,7 @@ class Writer(threading.Thread):
     def check_file(self, case, path):
         """Every block is whole, and at least as new as what was acknowledged."""
         with open(path, 'rb') as f:
+            f.seek(self.at(0))
             for b in range(self.blocks):
                 data = f.read(BLOCK)
                 generation, = struct.unpack('>Q', data[:8])
@@ -72,8 +77,8 @@ class Writer(threading.Thread):
 
 
 class WritingCase(WrapperCase):
-    def writer(self, w, name, blocks=16):
-        writer = Writer(w.enter(name), blocks)
+    def writer(self, w, name, blocks=16, first=0):
+        writer = Writer(w.enter(name), blocks, first=first)
         writer.start()
         self.addCleanup(self.end_writer, writer)
         xtest.wait_for(lambda: writer.rounds > 2 or writer.error, 'writes')

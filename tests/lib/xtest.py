@@ -78,10 +78,11 @@ def connect(address, timeout=10.0):
 
 
 def answers(address):
-    """Does anybody accept at the address?"""
+    """Does anybody accept at the address? (A free port may be given to our own end: that is TCP
+    connected to itself.)"""
     try:
-        connect(address, 2).close()
-        return True
+        with connect(address, 2) as s:
+            return s.family == socket.AF_UNIX or s.getsockname() != s.getpeername()
     except OSError:
         return False
 
@@ -192,6 +193,11 @@ class Case(unittest.TestCase):
             f.truncate(size)
         return path
 
+    def has_failed(self):
+        """So far; for clean-ups. (During one of them, _outcome.success says how that one does.)"""
+        result = self._outcome.result if self._outcome else None
+        return result is not None and any(t is self for t, _ in result.failures + result.errors)
+
     # Processes.
 
     def _environment(self, extra):
@@ -218,9 +224,7 @@ class Case(unittest.TestCase):
 
     def _end(self, daemon):
         daemon.kill()
-        result = self._outcome.result  # (its .success is that of this clean-up)
-        if any(test is self or getattr(test, 'test_case', None) is self
-               for test, _ in result.failures + result.errors):
+        if self.has_failed():
             sys.stderr.write(f'--- {" ".join(daemon.argv)}\n{daemon.stderr()}')
 
     def start(self, argv, ready, seconds=20.0, **options):

@@ -4,25 +4,24 @@
 
 - the options --help prints (letter, name, arguments, order) are those of the manual page;
 - each page has the sections this suite promises and passes mandoc's lint;
-- the keys of conf/xnbd.conf.example and of xnbd-wrapper(8) are those of lib/conf.c;
-- the example is taken by xnbd-wrapper --config as it is.
+- conf/xnbd.conf.example has every key of the tables that xnbd.conf(5) is made of, and no other;
+- it has no fault as it is, nor with each alternative that stands in a comment.
 
 Exit status: 0 good, 1 differences, 2 usage, 77 good but no mandoc here (with CI=true that is 1).
 """
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
             "xnbd-bgctl": "bgctl"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
-START_SECONDS = 10
+CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
+                 "FILES", "EXAMPLES", "SEE ALSO", "HISTORY"]
 EXIT_SKIPPED = 77
 
 faults = []
@@ -40,7 +39,7 @@ def read(*path):
 # Options. An option is (letter or "", long name, arguments in capitals).
 
 def help_options(text):
-    row = re.compile(r"^  (?:-(\S), |    )--([a-z][a-z0-9-]*)((?: [A-Z]+)*)(?:  |$)")
+    row = re.compile(r"^  (?:-(\S), |    )--([a-z][a-z0-9-]*)((?: [A-Z]+(?::[A-Z]+)*)*)(?:  |$)")
     found = (row.match(line) for line in text.splitlines())
     return [(m[1] or "", m[2], m[3].strip()) for m in found if m]
 
@@ -91,9 +90,9 @@ def check_options(program, binary, page, text):
 
 # Pages.
 
-def check_sections(page, text):
+def check_sections(page, text, sections):
     found = re.findall(r'^\.Sh "?(.*?)"?$', text, re.M)
-    for section in SECTIONS:
+    for section in sections:
         if section not in found:
             fault(page, f"section {section} is missing")
 
@@ -110,87 +109,83 @@ def check_mandoc(page, path):
 
 # Configuration file.
 
-def conf_tables(source):
-    """Name of a table in lib/conf.c -> its rows (kind, key, second argument)."""
-    tables = {}
-    for name, body in re.findall(r"cfg_opt_t (\w+)\[\] = \{(.*?)\n\};", source, re.S):
-        tables[name] = re.findall(r"CFG_(\w+?)\(\"([\w-]+)\"(?:, (\w+))?", body)
-    return tables
+ALTERNATIVE = re.compile(r"^(\s*)# (?=(?:[\w-]+ = |include\())")
 
 
-def section_keys(source):
-    """Section -> its keys, and the names of all sections and functions."""
-    tables = conf_tables(source)
-    rows = [row for table in tables.values() for row in table]
-    keys = {key: [row[1] for row in tables.get(table, [])]
-            for kind, key, table in rows if kind == "SEC"}
-    return keys, {key for kind, key, _ in rows if kind in ("SEC", "FUNC")}
+def known_keys(conf_page):
+    """Section -> its keys, as the tables have them."""
+    run = subprocess.run([conf_page], capture_output=True, text=True, check=True)
+    keys = {}
+    for section, key in (line.split() for line in run.stdout.splitlines()):
+        keys.setdefault(section, []).append(key)
+    return keys
 
 
 def example_keys(text):
     """The same of the example; alternatives in comments count, prose in comments does not."""
-    keys, top, section = {}, set(), None
+    keys, section = {}, None
     for line in text.splitlines():
-        line = re.sub(r"^(\s*)# (?=(\w+ = |include\())", r"\1", line).strip()
+        line = ALTERNATIVE.sub(r"\1", line).strip()
         if opens := re.match(r"([\w-]+)(?: \"[^\"]*\")? \{", line):
             section = opens[1]
-            top.add(section)
-            keys.setdefault(section, [])
         elif line == "}":
             section = None
-        elif function := re.match(r"([\w-]+)\(", line):
-            top.add(function[1])
-        elif (key := re.match(r"([\w-]+) = ", line)) and key[1] not in keys.get(section, []):
-            keys.setdefault(section, []).append(key[1])
-    return keys, top
+        elif re.match(r"[\w-]+ = ", line):
+            keys.setdefault(section, []).extend(re.findall(r"([\w-]+) = ", line))
+    return keys
 
 
-def compare_keys(where, code, found):
-    for section in sorted(set(code) | set(found), key=str):
-        for key in sorted(set(code.get(section, [])) - set(found.get(section, []))):
-            fault(where, f"key {key} of section {section} (lib/conf.c) is missing")
-        for key in sorted(set(found.get(section, [])) - set(code.get(section, []))):
-            fault(where, f"key {key} of section {section} is not in lib/conf.c")
+def compare_keys(where, known, found):
+    for section in sorted(set(known) | set(found), key=str):
+        for key in sorted(set(known.get(section, [])) - set(found.get(section, []))):
+            fault(where, f"key {key} of section {section} is missing")
+        for key in sorted(set(found.get(section, [])) - set(known.get(section, []))):
+            fault(where, f"key {key} of section {section}: there is no such key")
 
 
-def check_conf(source_dir):
-    keys, top = section_keys(read(source_dir, "lib", "conf.c"))
-    example, example_top = example_keys(read(source_dir, "conf", "xnbd.conf.example"))
-    page = read(source_dir, "man", "xnbd-wrapper.8")
-    part = page.split(".Sh CONFIGURATION FILE\n")[-1].split("\n.Sh ")[0]
-    described = re.findall(r"^\.It Cm (\S+)", part, re.M)
+def variants(text):
+    """The example as it is, and with each alternative instead of the line of the same key."""
+    lines = text.splitlines()
+    yield text
+    for number, line in enumerate(lines):
+        if not ALTERNATIVE.match(line):
+            continue
+        plain = ALTERNATIVE.sub(r"\1", line)
+        key = re.match(r"\s*[\w-]+ = ", plain)
+        first = next((i for i in range(number, -1, -1) if lines[i].endswith("{")), 0)
+        last = next((i for i in range(number, len(lines)) if lines[i] == "}"), len(lines))
+        yield "\n".join(plain if i == number else "" if key and first < i < last
+                        and other.startswith(key[0]) else other
+                        for i, other in enumerate(lines)) + "\n"
 
-    if not any(keys.values()):
-        fault("lib/conf.c", "no CFG_ tables found")
-    compare_keys("conf/xnbd.conf.example", keys, example)
-    for name in sorted(top ^ example_top):
-        fault("conf/xnbd.conf.example", f"{name}: is in "
-              + ("lib/conf.c only" if name in top else "the example only"))
-    compare_keys("man/xnbd-wrapper.8", {"export": keys.get("export", [])}, {"export": described})
+
+def is_warning(line):
+    return "(a warning: " in line
 
 
-def check_example_parses(source_dir, wrapper_binary):
-    example = os.path.join(source_dir, "conf", "xnbd.conf.example")
+def check_example(source_dir, conf_page, wrapper_binary):
+    name = "conf/xnbd.conf.example"
+    text = read(source_dir, name)
+    known = known_keys(conf_page)
+
+    if not known:
+        fault("conf_page", "no keys found")
+    # Each key of defaults has its meaning explained at exports.
+    known["defaults"] = [k for k in known.get("defaults", [])
+                         if k in example_keys(text).get("defaults", [])]
+    compare_keys(name, known, example_keys(text))
     with tempfile.TemporaryDirectory(prefix="xnbd-man") as folder:
-        log_path = os.path.join(folder, "log")
-        command = [wrapper_binary, "--config", example, "--socket", os.path.join(folder, "ctl"),
-                   "--lsocket", os.path.join(folder, "nbd"),
-                   "--dbpath", os.path.join(folder, "state")]
-        with open(log_path, "wb") as log:
-            wrapper = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + START_SECONDS
-        while wrapper.poll() is None and time.monotonic() < end:
-            if "control socket" in read(log_path):
-                wrapper.send_signal(signal.SIGTERM)
-                break
-            time.sleep(0.02)
-        try:
-            status = wrapper.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            wrapper.kill()
-            status = wrapper.wait()
-        if status != 0:
-            fault("conf/xnbd.conf.example", f"xnbd-wrapper: status {status}:\n{read(log_path)}")
+        path = os.path.join(folder, "xnbd.conf")
+        for variant in variants(text):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(variant)
+            run = subprocess.run([wrapper_binary, "--check", "--config", path],
+                                 capture_output=True, text=True, check=False)
+            wrong = [line for line in run.stderr.splitlines() if not is_warning(line)]
+            for line in wrong:
+                fault(name, line.removeprefix(path + ":"))
+            if run.returncode != 0 and not wrong:
+                fault(name, f"--check: exit status {run.returncode}")
 
 
 def main():
@@ -211,11 +206,15 @@ def main():
         page = f"man/{program}.8"
         text = read(source_dir, page)
         check_options(program, binary, page, text)
-        check_sections(page, text)
+        check_sections(page, text, SECTIONS)
         if has_mandoc:
             check_mandoc(page, os.path.join(source_dir, page))
-    check_conf(source_dir)
-    check_example_parses(source_dir, binaries["xnbd-wrapper"])
+    made = os.path.join(build_dir, "man", "xnbd.conf.5")
+    check_sections("xnbd.conf.5", read(made), CONF_SECTIONS)
+    if has_mandoc:
+        check_mandoc("xnbd.conf.5", made)
+    check_example(source_dir, os.path.join(build_dir, "wrapper", "conf_page"),
+                  binaries["xnbd-wrapper"])
     for line in faults:
         print(line)
     if not faults and not has_mandoc:

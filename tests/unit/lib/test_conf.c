@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The configuration file: everything it can say, and each fault with the words for it. */
+/* Configuration files: what they say, includes, faults with their places, one read after another.
+ */
 #include "conf.h"
 #include "temp.h"
 #include "util.h"
@@ -9,8 +10,27 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
+
+struct disk {
+	const char *image;
+	struct key_texts allow;
+	bool readonly;
+	uint64_t size;
+};
+
+#define AT(field) offsetof(struct disk, field)
+
+static const struct key keys[] = {
+	{.name = "image", .type = KEY_PATH, .offset = AT(image), .where = 3},
+	{.name = "allow", .type = KEY_TEXTS, .offset = AT(allow), .where = 1},
+	{.name = "readonly", .type = KEY_FLAG, .offset = AT(readonly), .where = 1},
+	{.name = "size", .type = KEY_SIZE, .offset = AT(size), .where = 3, .min = 1, .max = 1024},
+};
+static const struct key_set set = {keys, ARRAY_LEN(keys)};
+static const struct conf_kind kinds[] = {{"disk", true, &set, 1}, {"all", false, &set, 2}};
 
 static struct temp temp;
 
@@ -28,66 +48,115 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static int read_main(struct conf *c)
+{
+	return conf_read(temp_path(&temp, "main"), kinds, ARRAY_LEN(kinds), c);
+}
+
+static void write_file(const char *name, const char *text)
+{
+	temp_file(&temp, name, text);
+}
+
+static struct conf *read_well(struct conf *c)
+{
+	int r = read_main(c);
+
+	if (r < 0)
+		fail_msg("%s", c->faults[0]);
+	assert_int_equal(r, 0);
+	assert_int_equal(c->fault_count, 0);
+	return c;
+}
+
+/* FOLDER/NAME of the message stands for the folder of this test. */
+static void check_faults(const char *want)
+{
+	char got[8192] = "";
+	size_t len = 0;
+	struct conf c;
+
+	assert_int_equal(read_main(&c), -EINVAL);
+	for (size_t i = 0; i < c.fault_count; i++) {
+		const char *line = c.faults[i], *at;
+
+		while ((at = strstr(line, temp.folder))) {
+			len += (size_t)snprintf(
+				got + len, sizeof(got) - len, "%.*s@", (int)(at - line), line);
+			line = at + strlen(temp.folder) + 1;
+		}
+		len += (size_t)snprintf(got + len, sizeof(got) - len, "%s\n", line);
+		assert_true(len < sizeof(got));
+	}
+	conf_done(&c);
+	if (strcmp(got, want) != 0)
+		fail_msg("\n got: %s\nwant: %s", got, want);
+}
+
 static void test_good_file(void **state)
 {
+	struct disk d = {0};
 	struct conf c;
-	struct err err = {0};
 
 	(void)state;
-	temp_file(&temp, "good.conf",
+	write_file("main",
 		"# comment\n"
-		"export \"vm1\" {\n"
-		"	image = \"/srv/vm1.img\"\n"
-		"	readonly = true\n"
-		"	description = \"root disk of vm1, gr\xc3\xbc\xc3\x9f\"\n"
-		"	default = yes\n"
+		"disk \"vm1\" {\n"
+		"	image = \"/srv/vm1.img\" # of today\n"
+		"	allow = {\"a\", 'b', c}\n"
+		"	size = 1K\n"
 		"}\n"
-		"export vm2 { image = /srv/vm2.img /* no more */ }\n"
-		"export 'r\xc3\xa4tsel/3' {\n	image = '/srv/with space' \n}\n");
-	assert_int_equal(conf_read(temp.path, &c, &err), 0);
-	assert_int_equal(err.code, 0);
+		"disk 'r\xc3\xa4tsel/3' { allow = d readonly = yes }\n"
+		"all { }\n");
+	read_well(&c);
 	assert_int_equal(c.count, 3);
-	assert_string_equal(c.exports[0].name, "vm1");
-	assert_string_equal(c.exports[0].image, "/srv/vm1.img");
-	assert_string_equal(c.exports[0].description, "root disk of vm1, gr\xc3\xbc\xc3\x9f");
-	assert_true(c.exports[0].readonly && c.exports[0].is_default);
-	assert_string_equal(c.exports[1].name, "vm2");
-	assert_string_equal(c.exports[1].image, "/srv/vm2.img");
-	assert_null(c.exports[1].description);
-	assert_false(c.exports[1].readonly || c.exports[1].is_default);
-	assert_string_equal(c.exports[2].name, "r\xc3\xa4tsel/3");
-	assert_string_equal(c.exports[2].image, "/srv/with space");
+	assert_string_equal(c.sections[0].title, "vm1");
+	assert_int_equal(c.sections[0].line, 2);
+	assert_string_equal(c.sections[1].title, "r\xc3\xa4tsel/3");
+	assert_ptr_equal(c.sections[1].kind, &kinds[0]);
+	assert_ptr_equal(c.sections[2].kind, &kinds[1]);
+	assert_null(c.sections[2].title);
+	assert_int_equal(conf_value(&c.sections[0], "size")->line, 5);
+	assert_null(conf_value(&c.sections[0], "readonly"));
+	conf_apply(&c, &c.sections[0], &d);
+	assert_int_equal(c.fault_count, 0);
+	assert_string_equal(d.image, "/srv/vm1.img");
+	assert_int_equal(d.allow.count, 3);
+	assert_string_equal(d.allow.items[2], "c");
+	assert_int_equal(d.size, 1024);
+	key_free_all(&set, &d);
 	conf_done(&c);
 	conf_done(&c);
 }
 
-static void test_modes(void **state)
+/* It was given, as one that takes something back. */
+static void test_empty_list(void **state)
 {
 	struct conf c;
-	struct err err = {0};
 
 	(void)state;
-	temp_file(&temp, "modes.conf",
-		"export a { mode = target image = /a }\n"
-		"export b { mode = 'cow-target' image = /b cow-dir = '/var/tmp' }\n"
-		"export c { mode = proxy origin = 'nbd://h:1/n' cache = /c }\n"
-		"export d { mode = proxy host = h port = 8520 exportname = n cache = /d\n"
-		"	bitmap = /d.bm control = /d.ctl readonly = true }\n");
-	if (conf_read(temp.path, &c, &err) != 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(c.exports[0].mode, CONF_TARGET);
-	assert_int_equal(c.exports[1].mode, CONF_COW_TARGET);
-	assert_string_equal(c.exports[1].cow_dir, "/var/tmp");
-	assert_int_equal(c.exports[2].mode, CONF_PROXY);
-	assert_string_equal(c.exports[2].origin, "nbd://h:1/n");
-	assert_string_equal(c.exports[2].cache, "/c");
-	assert_true(!c.exports[2].bitmap && !c.exports[2].control && !c.exports[2].image);
-	assert_string_equal(c.exports[3].host, "h");
-	assert_string_equal(c.exports[3].port, "8520");
-	assert_string_equal(c.exports[3].exportname, "n");
-	assert_string_equal(c.exports[3].bitmap, "/d.bm");
-	assert_string_equal(c.exports[3].control, "/d.ctl");
-	assert_true(c.exports[3].readonly);
+	write_file("main", "disk a { allow = {} }");
+	read_well(&c);
+	assert_non_null(conf_value(&c.sections[0], "allow"));
+	assert_int_equal(conf_value(&c.sections[0], "allow")->count, 0);
+	conf_done(&c);
+}
+
+static void test_texts(void **state)
+{
+	static const char *const want[] = {"\001\n\377", "a'b", "a\\nb\\", "x$y", "${HOME}", "def",
+		"", "a b", "%s%n", "nbd://h//x"};
+	struct conf c;
+
+	(void)state;
+	unsetenv("XNBD_TEST_ABSENT");
+	write_file("main",
+		"disk a { allow = {\"\\1\\n\\xff\", 'a\\'b', 'a\\nb\\\\', \"x$y\", '${HOME}',\n"
+		"\"${XNBD_TEST_ABSENT:-def}\", '', \"a b\", '%s%n', nbd://h//x}}");
+	read_well(&c);
+	assert_int_equal(c.sections[0].values[0].count, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		assert_string_equal(c.sections[0].values[0].texts[i], want[i]);
 	conf_done(&c);
 }
 
@@ -96,157 +165,249 @@ static void test_empty_files(void **state)
 	struct conf c;
 
 	(void)state;
-	assert_int_equal(conf_read(temp_file(&temp, "a", ""), &c, NULL), 0);
-	assert_int_equal(c.count, 0);
+	write_file("main", "");
+	assert_int_equal(read_well(&c)->count, 0);
 	conf_done(&c);
-	assert_int_equal(conf_read(temp_file(&temp, "b", "\n# nothing\n"), &c, NULL), 0);
-	assert_int_equal(c.count, 0);
+	write_file("main", "\n# nothing");
+	assert_int_equal(read_well(&c)->count, 0);
 	conf_done(&c);
 }
 
-/* WANT: %s stands for the path of the file. */
-static const struct {
-	const char *text, *want;
-} faults[] = {
-	{"exprt x { }\n", "%s:1: no such option 'exprt'"},
-	{"export x {\n	image = /a\n	colour = red\n}\n", "%s:3: no such option 'colour'"},
-	{"export x {\n	image = /a\n	readonly = perhaps\n}\n",
-		"%s:3: invalid boolean value for option 'readonly'"},
-	{"export x {\n	image = /a\n	readonly", "%s:3: premature end of file"},
-	{"\n\nexport {\n}\n", "%s:3: missing title for section 'export'"},
-	{"export x {\n	image /a\n}\n", "%s:2: missing equal sign after option 'image'"},
-	{"export x { image = /a }\nexport x { image = /b }\n", "%s:2: found duplicate title 'x'"},
-	{"export x { }\n", "%s: export \"x\": image = \"PATH\" is missing"},
-	{"export x { image = \"\" }\n", "%s: export \"x\": image = \"PATH\" is missing"},
-	{"export x { image = vm.img }\n",
-		"%s: export \"x\": image \"vm.img\": must be an absolute path"},
-	{"export x { mode = cow image = /a }\n",
-		"%s: export \"x\": mode \"cow\": must be target, cow-target or proxy"},
-	{"export x { mode = cow-target }\n", "%s: export \"x\": image = \"PATH\" is missing"},
-	{"export x { image = /a cow-dir = /b }\n",
-		"%s: export \"x\": cow-dir belongs to mode = \"cow-target\", this one has mode = \"target\""},
-	{"export x { image = /a cache = /b }\n",
-		"%s: export \"x\": cache belongs to mode = \"proxy\", this one has mode = \"target\""},
-	{"export x { mode = proxy image = /a }\n",
-		"%s: export \"x\": image belongs to mode = \"target or cow-target\", this one has mode = \"proxy\""},
-	{"export x { mode = proxy origin = 'nbd://h' }\n",
-		"%s: export \"x\": cache = \"PATH\" is missing"},
-	{"export x { mode = proxy origin = 'nbd://h' cache = c }\n",
-		"%s: export \"x\": cache \"c\": must be an absolute path"},
-	{"export x { mode = proxy cache = /c host = h }\n",
-		"%s: export \"x\": a proxy needs origin = \"nbd://HOST/NAME\", or host and port"},
-	{"export x { mode = proxy cache = /c origin = 'nbd://h' exportname = n }\n",
-		"%s: export \"x\": origin excludes host, port and exportname; the URI has them"},
-	{"export '' { image = /a }\n",
-		"%s: export \"\": the name must not be empty (use default = true)"},
-	{"export 'a\xff' { image = /a }\n", "%s: export name 'a\xff' is not valid UTF-8"},
-	{"export x { image = /a description = 'a\xff' }\n",
-		"%s: export \"x\": description: at most 4096 bytes of valid UTF-8"},
-	{"export x { image = /a default = true }\nexport y { image = /b }\n"
-	 "export z { image = /a default = on }\n",
-		"%s: exports \"x\" and \"z\" are both the default; choose one"},
-};
-
-static void test_faults(void **state)
+/* Syntax, values, sections: each in its place, none hides another. */
+static void test_all_faults(void **state)
 {
-	char want[ERR_TEXT_MAX];
+	struct disk d = {0};
+	struct conf c;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-		struct conf c = {.count = 77};
-		struct err err = {0};
-
-		temp_file(&temp, "bad.conf", faults[i].text);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		snprintf(want, sizeof(want), faults[i].want, temp.path);
-#pragma GCC diagnostic pop
-		if (conf_read(temp.path, &c, &err) != -EINVAL || strcmp(err.text, want) != 0)
-			fail_msg("%s\n got: %s\nwant: %s", faults[i].text, err.text, want);
-		assert_int_equal(err.code, EINVAL);
-		assert_int_equal(c.count, 77);
-	}
+	write_file("main",
+		"disk a {\n"
+		"	colour = red # comment\n"
+		"	/* a comment\n"
+		"	   of two lines */ readonly = perhaps\n"
+		"	image = vm.img\n"
+		"}\n"
+		"all { image = /a\n"
+		"	size 5\n"
+		"}\n"
+		"disk a { }\n"
+		"all { }\n");
+	check_faults(
+		"@main:2: colour: no such key in disk; there are image, allow, readonly, size\n"
+		"@main:8: size: = is missing behind the key\n"
+		"@main:10: disk \"a\": is given already, at @main:1\n"
+		"@main:11: all: is given already, at @main:7\n");
+	assert_int_equal(read_main(&c), -EINVAL);
+	assert_true(c.sections[0].torn && c.sections[1].torn && !c.sections[2].torn);
+	conf_apply(&c, &c.sections[0], &d);
+	assert_int_equal(c.fault_count, 6);
+	assert_non_null(strstr(
+		c.faults[4], "main:5: disk \"a\": image: \"vm.img\": must be an absolute path"));
+	assert_non_null(strstr(
+		c.faults[5], "main:4: disk \"a\": readonly: \"perhaps\": must be true or false"));
+	conf_fault(&c, &c.sections[1], "image", "no");
+	conf_fault(&c, &c.sections[1], "size", "no");
+	assert_non_null(strstr(c.faults[6], "main:7: all: no"));
+	key_free_all(&set, &d);
+	conf_done(&c);
 }
 
 static void test_unreadable(void **state)
 {
-	struct err err = {0};
-	struct conf c;
+	char text[] = "all { }\0 ";
+	FILE *f;
 
 	(void)state;
-	assert_int_equal(conf_read(temp_path(&temp, "missing.conf"), &c, &err), -ENOENT);
-	assert_non_null(strstr(err.text, "missing.conf: No such file or directory"));
-	assert_true(conf_read(temp.folder, &c, &err) < 0);
-	assert_non_null(strstr(err.text, temp.folder));
+	check_faults("@main: No such file or directory\n");
+	mkdir(temp_path(&temp, "main"), 0700);
+	check_faults("@main: not a regular file\n");
+	rmdir(temp_path(&temp, "main"));
+	f = fopen(temp_path(&temp, "main"), "we");
+	fwrite(text, 1, sizeof(text), f);
+	fclose(f);
+	check_faults("@main: contains a zero byte; it is no text\n");
 }
 
-static void test_include(void **state)
+/* Where they stand. */
+static void test_includes(void **state)
 {
-	char path[TEMP_PATH_MAX], text[2 * TEMP_PATH_MAX];
-	struct err err = {0};
+	static const char *const want[] = {"a", "b", "last", "c", "d"};
+	char text[2 * TEMP_PATH_MAX];
 	struct conf c;
 
 	(void)state;
-	strcpy(path, temp_file(&temp, "more.conf", "export b { image = /b }\n"));
-	snprintf(text, sizeof(text),
-		"export a { image = /a }\ninclude(\"%s\")\n"
-		"export c { image = /c }\n",
-		path);
-	assert_int_equal(conf_read(temp_file(&temp, "main.conf", text), &c, &err), 0);
-	assert_int_equal(c.count, 3);
-	assert_string_equal(c.exports[1].name, "b");
+	mkdir(temp_path(&temp, "d[1]"), 0700);
+	write_file("d[1]/b.conf", "disk b { }\ninclude(\"../last\")");
+	write_file("d[1]/c.conf", "disk c { }");
+	write_file("last", "disk last { }");
+	snprintf(text, sizeof(text), "disk a { }\ninclude('%s')\ndisk d { }\ninclude('none?')",
+		temp_path(&temp, "d\\[1]/*.conf"));
+	write_file("main", text);
+	read_well(&c);
+	assert_int_equal(c.count, 5);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		assert_string_equal(c.sections[i].title, want[i]);
+	assert_non_null(strstr(c.sections[2].file, "d[1]/../last"));
 	conf_done(&c);
-	temp_file(&temp, "more.conf", "export b {\n	image = /b\n	nonsense = 1\n}\n");
-	assert_int_equal(conf_read(temp_path(&temp, "main.conf"), &c, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "more.conf:3: no such option 'nonsense'"));
-	unlink(path);
-	assert_int_equal(conf_read(temp_path(&temp, "main.conf"), &c, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "more.conf"));
+	/* From within a folder whose name looks like a pattern. */
+	write_file("d[1]/all.conf", "include('[bc].conf')");
+	assert_int_equal(conf_read(temp_path(&temp, "d[1]/all.conf"), kinds, 2, &c), 0);
+	assert_int_equal(c.count, 3);
+	conf_done(&c);
 }
 
-/* A broken file leaves nothing behind that spoils the next one. */
+static void test_faults_of_includes(void **state)
+{
+	(void)state;
+	write_file("main",
+		"include('b')\ninclude('absent')\ninclude('')\ndisk a { }\n"
+		"include('c')\ninclude('d')\ninclude('main')\n");
+	write_file("b", "disk b {\n	nonsense = 1\n}\ndisk a { }");
+	write_file("c", "disk c { image = /c");
+	write_file("d", "disk d { }\n\n}\ninclude('d')");
+	check_faults("@b:2: nonsense: no such key in disk; there are image, allow, readonly, size\n"
+		     "@main:2: include: @absent: No such file or directory\n"
+		     "@main:3: include: the name of a file is missing\n"
+		     "@c:1: disk: this section does not end; } is missing\n"
+		     "@d:3: }: a section is expected here, NAME { } or NAME \"TITLE\" { }\n"
+		     "@d:4: include: @d: is read already; once is enough\n"
+		     "@main:7: include: @main: is read already; once is enough\n"
+		     "@main:4: disk \"a\": is given already, at @b:4\n");
+}
+
+/* Files that include each other, all of them, by a pattern: no explosion. */
+static void test_circles(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	write_file("main", "include('f*')");
+	for (int i = 0; i < 30; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%02d", i);
+		write_file(name, "include('f*')\ninclude('main')\n");
+	}
+	assert_int_equal(read_main(&c), -EINVAL);
+	assert_int_equal(c.fault_count, CONF_FAULTS_MAX + 1);
+	assert_string_equal(
+		c.faults[CONF_FAULTS_MAX], "there are more faults; these are the first ones");
+	conf_done(&c);
+}
+
+static void test_depth(void **state)
+{
+	char name[16], text[32];
+	struct conf c;
+
+	(void)state;
+	write_file("main", "include(f1)");
+	for (int i = 1; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		snprintf(text, sizeof(text), "include(f%d)", i + 1);
+		write_file(name, text);
+	}
+	check_faults("@f7:1: include: @f8: more than 8 files deep\n");
+	write_file("f7", "disk a { }");
+	assert_int_equal(read_well(&c)->count, 1);
+	conf_done(&c);
+}
+
+/* What cannot be looked at is no empty folder. */
+static void test_closed_folder(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	mkdir(temp_path(&temp, "closed"), 0);
+	write_file("main", "include('closed/*')\ninclude('absent/*')\ninclude('main/*')");
+	if (geteuid() == 0) {
+		read_well(&c);
+		conf_done(&c);
+	} else {
+		check_faults("@main:1: include: @closed/*: Permission denied\n");
+	}
+	rmdir(temp_path(&temp, "closed"));
+}
+
+/* libconfuse's lexer does not forget where a failed parse left it. */
 static void test_good_after_bad(void **state)
 {
-	struct err err = {0};
-	struct conf c;
+	static const char *const bad[] = {"disk x", "disk \"x", "disk 'x", "/* x",
+		"disk x { image = \"\\9\" }", "disk x { image = \"${\" }", "include(a, b",
+		"include(\"a\" }", "disk x { allow = { a", "all { image = \"\\400\"", "}",
+		"= = =", "disk x { image = 'a\n' }"};
 
 	(void)state;
-	assert_int_equal(conf_read(temp_file(&temp, "bad", "export x"), &c, &err), -EINVAL);
-	err.code = 0;
-	assert_int_equal(
-		conf_read(temp_file(&temp, "good", "export x { image = /x }"), &c, &err), 0);
-	assert_int_equal(c.count, 1);
-	conf_done(&c);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct conf c;
+
+		write_file("main", bad[i]);
+		assert_int_equal(read_main(&c), -EINVAL);
+		conf_done(&c);
+		write_file("main", "disk \"x\" { image = \"/x\" }");
+		read_well(&c);
+		assert_int_equal(c.count, 1);
+		assert_string_equal(c.sections[0].values[0].texts[0], "/x");
+		conf_done(&c);
+	}
 }
 
-static void test_thousand_exports(void **state)
+static void test_many(void **state)
 {
-	FILE *f = fopen(temp_path(&temp, "many.conf"), "we");
+	FILE *f = fopen(temp_path(&temp, "main"), "we");
 	struct conf c;
 
 	(void)state;
 	assert_non_null(f);
-	for (int i = 0; i < 1000; i++)
-		fprintf(f, "export \"vm%d\" { image = \"/srv/%d.img\" }\n", i, i);
+	for (int i = 0; i < 2000; i++)
+		fprintf(f, "disk \"vm%d\" { image = \"/srv/%d.img\" }\n", i, i);
 	fclose(f);
-	assert_int_equal(conf_read(temp.path, &c, NULL), 0);
-	assert_int_equal(c.count, 1000);
-	assert_string_equal(c.exports[999].image, "/srv/999.img");
+	read_well(&c);
+	assert_int_equal(c.count, 2000);
+	assert_string_equal(c.sections[1999].values[0].texts[0], "/srv/1999.img");
+	conf_done(&c);
+}
+
+static void test_odd_names(void **state)
+{
+	char title[4097], text[5000];
+	struct conf c;
+
+	(void)state;
+	memset(title, 'n', 4096);
+	title[4096] = 0;
+	snprintf(text, sizeof(text), "disk '%s' { }\ndisk ' ' { }\ndisk '/%%n%%s' { }\ndisk '' { }",
+		title);
+	write_file("main", text);
+	read_well(&c);
+	assert_string_equal(c.sections[0].title, title);
+	assert_string_equal(c.sections[1].title, " ");
+	assert_string_equal(c.sections[2].title, "/%n%s");
+	assert_string_equal(c.sections[3].title, "");
+	conf_fault(&c, &c.sections[0], NULL, "%s", "x");
+	assert_true(strlen(c.faults[0]) < 300);
 	conf_done(&c);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_file),
-		cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_empty_files),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_unreadable),
-		cmocka_unit_test(test_include),
-		cmocka_unit_test(test_good_after_bad),
-		cmocka_unit_test(test_thousand_exports),
+		cmocka_unit_test_setup_teardown(test_good_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_empty_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_texts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_empty_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_all_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_includes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_faults_of_includes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_circles, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closed_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_good_after_bad, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_odd_names, set_up, tear_down),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -349,6 +349,110 @@ static void test_peer_leaves_unread(void **state)
 	assert_int_equal(t.gone, 1);
 }
 
+enum { LONG = 40000, LONG_ONES = 100 };
+
+/* LONG_ONES requests with long answers, none of which is read. */
+static int ask_much(void)
+{
+	static char line[LONG + 64];
+	int fd = client(),
+	    len = sprintf(line, "{\"v\":1,\"cmd\":\"echo\",\"n\":\"%0*d\"}\n", LONG, 7);
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0, sent = 0, idle = 0; i < LONG_ONES && idle < 100; loop_turn(&t.reactor)) {
+		ssize_t n = send(fd, line + sent, (size_t)(len - sent), MSG_NOSIGNAL);
+
+		idle = n < 0 ? idle + 1 : 0;
+		sent += (int)MAX_OF(n, (ssize_t)0);
+		i += sent == len;
+		sent %= len;
+	}
+	return fd;
+}
+
+/* Requests are taken when answers are read, so that those that wait need little memory. */
+static void test_peer_that_does_not_read(void **state)
+{
+	int fd = ask_much();
+	unsigned taken = t.requests;
+
+	(void)state;
+	assert_in_range(taken, CTL_HOLD / LONG, CTL_HOLD / LONG + 10);
+	for (int quiet = 0; quiet < 10;) {
+		loop_turn(&t.reactor);
+		quiet = recv(fd, t.text, sizeof(t.text), 0) > 0 ? 0 : quiet + 1;
+	}
+	assert_true(t.requests > taken + 3);
+	assert_true(t.requests < LONG_ONES);
+	close(fd);
+	while (t.server.count)
+		loop_turn(&t.reactor);
+}
+
+/* What it has sent is carried out all the same. */
+static void test_peer_that_does_not_read_leaves(void **state)
+{
+	int fd = ask_much();
+	unsigned taken = t.requests;
+
+	(void)state;
+	close(fd);
+	while (t.server.count)
+		loop_turn(&t.reactor);
+	assert_in_range(t.requests, taken + 3, LONG_ONES - 1);
+	assert_int_equal(t.gone, 1);
+}
+
+/* Answers wait, in order, until the gate has reached what it was when they were given. */
+static void test_gate(void **state)
+{
+	static const char last[] = "{\"ok\":true,\"n\":3,\"v\":1}\n{\"ok\":false,";
+	struct ctl_gate gate = {.wanted = 1, .settled = 1};
+	int before = client(), fd;
+
+	(void)state;
+	loop_turns(&t.reactor, 2);
+	t.server.gate = &gate;
+	fd = client();
+	check(fd, "{\"v\":1,\"cmd\":\"echo\",\"n\":1}\n", "{\"ok\":true,\"n\":1,\"v\":1}\n");
+	gate.wanted = 2;
+	check(fd, "{\"v\":1,\"cmd\":\"echo\",\"n\":2}\n", "");
+	gate.wanted = 3;
+	check(fd, "{\"v\":1,\"cmd\":\"echo\",\"n\":3}\nnonsense\n", "");
+	check(before, "{\"v\":1,\"cmd\":\"echo\",\"n\":4}\n", "{\"ok\":true,\"n\":4,\"v\":1}\n");
+	gate.settled = 2;
+	ctl_server_settled(&t.server);
+	receive(fd);
+	assert_string_equal(t.text, "{\"ok\":true,\"n\":2,\"v\":1}\n");
+	assert_false(is_closed(fd));
+	gate.settled = 3;
+	ctl_server_settled(&t.server);
+	receive(fd);
+	assert_memory_equal(t.text, last, sizeof(last) - 1);
+	assert_true(is_closed(fd));
+	close(fd);
+	close(before);
+}
+
+/* Nobody waits for an answer any more. */
+static void test_gate_and_peer_leaves(void **state)
+{
+	static const char line[] = "{\"v\":1,\"cmd\":\"echo\",\"n\":5}\n";
+	struct ctl_gate gate = {.wanted = 1};
+	int fd;
+
+	(void)state;
+	t.server.gate = &gate;
+	fd = client();
+	assert_int_equal(send(fd, line, sizeof(line) - 1, 0), sizeof(line) - 1);
+	loop_turns(&t.reactor, 3);
+	assert_int_equal(t.requests, 1);
+	close(fd);
+	while (t.server.count)
+		loop_turn(&t.reactor);
+	assert_int_equal(t.gone, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -364,6 +468,10 @@ int main(void)
 		TEST(test_too_many_clients),
 		TEST(test_broadcast),
 		TEST(test_peer_leaves_unread),
+		TEST(test_peer_that_does_not_read),
+		TEST(test_peer_that_does_not_read_leaves),
+		TEST(test_gate),
+		TEST(test_gate_and_peer_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,31 @@ static void drain(void)
 		;
 }
 
+/* A message written by its sender: goes out as it is, behind those that wait. */
+static void test_text(void **state)
+{
+	const char text[] = "{\"v\":1,\"ok\":true}, and what is not sent";
+	const size_t len = strlen("{\"v\":1,\"ok\":true}");
+	char bytes[4096];
+	ssize_t n, last = 0;
+
+	(void)state;
+	assert_int_equal(ctl_send_text(&t.conn, text, len), 0);
+	assert_int_equal(recv(t.peer, bytes, sizeof(bytes), 0), len + 1);
+	assert_memory_equal(bytes, "{\"v\":1,\"ok\":true}\n", len + 1);
+	fill();
+	assert_int_equal(ctl_send_text(&t.conn, "{\"last\":1}", 10), 0);
+	for (int i = 0; i < 1000; i++) {
+		loop_turn(&t.reactor);
+		while ((n = recv(t.peer, bytes, sizeof(bytes), 0)) > 0)
+			last = n;
+	}
+	assert_null(t.conn.out);
+	assert_memory_equal(bytes + last - 11, "{\"last\":1}\n", 11);
+	ctl_conn_done(&t.conn);
+	assert_int_equal(ctl_send_text(&t.conn, text, len), -ENOMEM);
+}
+
 static void test_pause(void **state)
 {
 	(void)state;
@@ -109,7 +134,7 @@ static void test_peer_leaves_while_paused(void **state)
 {
 	(void)state;
 	t.pause = true;
-	peer_sends("{\"v\":1}\n{\"v\":1}\n");
+	peer_sends("{\"v\":1}\n");
 	loop_turns(&t.reactor, 2);
 	fd_close(&t.peer);
 	loop_turns(&t.reactor, 2);
@@ -117,6 +142,50 @@ static void test_peer_leaves_while_paused(void **state)
 	assert_int_equal(t.messages, 1);
 	ctl_resume(&t.conn);
 	assert_int_equal(t.messages, 1);
+}
+
+/* What it has sent is carried out, whether it was received before it left or not. */
+static void leave_while_paused(const char *first, const char *rest)
+{
+	t.pause = true;
+	peer_sends(first);
+	loop_turns(&t.reactor, 2);
+	peer_sends(rest);
+	fd_close(&t.peer);
+	loop_turns(&t.reactor, 2);
+	assert_false(t.closed);
+	assert_int_equal(ctl_send(&t.conn, ctl_ok(), -1), 0);
+	t.pause = false;
+	ctl_resume(&t.conn);
+	loop_turns(&t.reactor, 4);
+	assert_int_equal(t.messages, 3);
+	assert_true(t.closed);
+}
+
+static void test_peer_leaves_requests(void **state)
+{
+	(void)state;
+	leave_while_paused("{\"v\":1}\n", "{\"v\":1}\n{\"v\":1}\n");
+}
+
+static void test_peer_leaves_received_requests(void **state)
+{
+	(void)state;
+	leave_while_paused("{\"v\":1}\n{\"v\":1}\n{\"v\"", ":1}\n");
+}
+
+/* Nor is it lost because we tried to say something in between. */
+static void test_peer_leaves_without_reading(void **state)
+{
+	(void)state;
+	assert_int_equal(ctl_send(&t.conn, ctl_ok(), -1), 0);
+	peer_sends("{\"v\":1}\n{\"v\":1}\n");
+	fd_close(&t.peer);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ctl_send(&t.conn, ctl_ok(), -1), 0);
+	loop_turns(&t.reactor, 4);
+	assert_int_equal(t.messages, 2);
+	assert_true(t.closed);
 }
 
 /* The fault lies behind the request that paused: still told, still closed. */
@@ -220,8 +289,12 @@ static void test_error_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_text),
 		TEST(test_pause),
 		TEST(test_peer_leaves_while_paused),
+		TEST(test_peer_leaves_requests),
+		TEST(test_peer_leaves_received_requests),
+		TEST(test_peer_leaves_without_reading),
 		TEST(test_fault_after_resume),
 		TEST(test_closing_waits_for_the_peer),
 		TEST(test_queue),

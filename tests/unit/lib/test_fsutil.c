@@ -236,7 +236,7 @@ static void test_absolute(void **state)
 		bool below; /* WANT is below the working directory */
 	} rows[] = {{"/a/b", "/a/b", false}, {"/a/../b", "/a/../b", false}, {"a", "/a", true},
 		{"./a", "/a", true}, {"././a/b", "/a/b", true}, {".//a", "/a", true},
-		{"../a", "/../a", true}, {".a", "/.a", true}};
+		{"../a", "/../a", true}, {".a", "/.a", true}, {"./", "/", true}};
 	CLEANUP_FREE char *cwd = getcwd(NULL, 0);
 
 	(void)state;

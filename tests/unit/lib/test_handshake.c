@@ -116,6 +116,28 @@ static void test_silent_client(void **state)
 	assert_true(shake.finished && !shake.go);
 }
 
+/* As the wrapper's configuration may want it. */
+static void test_other_deadlines(void **state)
+{
+	(void)state;
+	handshake_set_timeout(&shake.h, 1000);
+	shake_at(999);
+	assert_false(shake.finished);
+	shake_send("f3");
+	shake_at(1000);
+	assert_true(shake.finished && !shake.go);
+}
+
+static void test_longer_deadlines(void **state)
+{
+	(void)state;
+	handshake_set_timeout(&shake.h, 2 * HANDSHAKE_OPTION_MS);
+	shake_at(2 * HANDSHAKE_OPTION_MS - 1);
+	assert_false(shake.finished);
+	shake_at(2 * HANDSHAKE_OPTION_MS);
+	assert_true(shake.finished && !shake.go);
+}
+
 /* Bytes alone give no more time, a complete option header does. */
 static void test_dribbling_client(void **state)
 {
@@ -269,11 +291,13 @@ static void test_oldstyle(void **state)
 static void test_init_fails(void **state)
 {
 	struct handshake h;
+	struct sock_peer peer = {0};
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 
 	(void)state;
 	assert_int_equal(
-		handshake_init(&h, &shake.reactor, fd, &shake_ops, &shake.env, NULL), -EPERM);
+		handshake_init(&h, &shake.reactor, fd, &peer, &shake_ops, &shake.env, NULL),
+		-EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	assert_int_equal(shake.reactor.timers, 1);
 }
@@ -289,6 +313,8 @@ int main(void)
 		TEST(test_client_leaves_during_a_lookup),
 		TEST(test_client_leaves),
 		TEST(test_silent_client),
+		TEST(test_other_deadlines),
+		TEST(test_longer_deadlines),
 		TEST(test_dribbling_client),
 		TEST(test_total_time),
 		TEST(test_slow_lookup),

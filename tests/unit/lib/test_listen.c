@@ -24,7 +24,7 @@
 #include <cmocka.h>
 
 static struct temp temp;
-static struct opt_list addresses, paths;
+static struct opt_list addresses, paths, places;
 static char names[OPT_LIST_MAX][TEMP_PATH_MAX];
 static struct listeners l;
 static struct err err;
@@ -34,7 +34,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	temp_init(&temp);
-	addresses.count = paths.count = 0;
+	addresses.count = paths.count = places.count = 0;
 	memset(&l, 0, sizeof(l));
 	err = (struct err){0};
 	fds_before = fds_open();
@@ -64,7 +64,7 @@ static const char *add_path(const char *name)
 
 static int open_wish(void)
 {
-	const struct listen_wish wish = {&addresses, 0, &paths, 0640};
+	const struct listen_wish wish = {&addresses, 0, &paths, &places, 0640};
 
 	return listen_open(&wish, &l, &err);
 }
@@ -312,6 +312,72 @@ static void test_bad_activation(void **state)
 	assert_int_equal(l.path_count, 1);
 }
 
+static const struct {
+	const char *text, *host;
+	uint16_t port;
+} good_places[] = {
+	{"*:8520", "", 8520},
+	{"192.0.2.1:1", "192.0.2.1", 1},
+	{"[::1]:65535", "::1", 65535},
+	{"[fe80::1%lo]:80", "fe80::1%lo", 80},
+	{"host.example:80", "host.example", 80},
+};
+
+static const char *const bad_places[] = {"", "8520", ":80", "*:", "*:0", "*:65536", "*:-1",
+	"::1:80", "::1", "[]:80", "[::1]", "[::1]80", "[::1:80", "::1]:80", "h:80:80", "h:http",
+	"a/b"};
+
+static void test_places(void **state)
+{
+	struct listen_place place;
+	char endless[400];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good_places); i++) {
+		assert_int_equal(listen_parse(good_places[i].text, &place, &err), 0);
+		assert_null(place.path);
+		assert_string_equal(place.host, good_places[i].host);
+		assert_int_equal(place.port, good_places[i].port);
+	}
+	assert_int_equal(listen_parse("/a:b", &place, &err), 0);
+	assert_string_equal(place.path, "/a:b");
+	for (size_t i = 0; i < ARRAY_LEN(bad_places); i++) {
+		assert_int_equal(listen_parse(bad_places[i], &place, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "\": must be ADDRESS:PORT, [ADDRESS]:PORT"));
+		assert_string_equal(place.path, "/a:b");
+	}
+	memset(endless, 'h', sizeof(endless));
+	strcpy(endless + sizeof(endless) - 3, ":1");
+	assert_int_equal(listen_parse(endless, &place, &err), -EINVAL);
+}
+
+/* Instead of the rest of the wish. */
+static void test_places_are_listened_on(void **state)
+{
+	char unused[SOCK_NAME_MAX];
+	struct sock_list probe = {0};
+	char name[SOCK_NAME_MAX];
+
+	(void)state;
+	CHECK(sock_listen_tcp("127.0.0.1", 0, &probe, &err) == 0);
+	sock_local_name(probe.fds[0], name, sizeof(name));
+	sock_list_close(&probe);
+	strcpy(unused, name);
+	add_path("option");
+	strcpy(names[1], temp_path(&temp, "place"));
+	places = (struct opt_list){2, {unused, names[1]}};
+	CHECK(open_wish() == 0);
+	CHECK(l.sockets.count == 2 && l.path_count == 1);
+	sock_local_name(l.sockets.fds[0], name, sizeof(name));
+	assert_string_equal(name, unused);
+	CHECK(access(temp_path(&temp, "place"), F_OK) == 0);
+	CHECK(access(temp_path(&temp, "option"), F_OK) < 0);
+	listen_remove_files(&l);
+	listen_close(&l);
+	places = (struct opt_list){2, {names[1], "nonsense"}};
+	check_failed(EINVAL, "\"nonsense\": must be ADDRESS:PORT");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -330,6 +396,8 @@ int main(void)
 		TEST(test_too_many_addresses),
 		TEST(test_activation),
 		TEST(test_bad_activation),
+		TEST(test_places),
+		TEST(test_places_are_listened_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

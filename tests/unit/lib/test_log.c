@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Errors with words and log lines: their form in a file, levels, what peers cannot do to a log
- * (control bytes, floods), and that errno survives.
+ * Errors with words and log lines: their form in a file, levels, what they are about, what peers
+ * cannot do to a log (control bytes, floods), and that errno survives. For the journal see
+ * test_journal.c.
  */
 #include "clock.h"
 #include "err.h"
@@ -11,6 +12,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -132,6 +134,25 @@ static void test_levels(void **state)
 	assert_int_equal(count_lines(text, "debug: d\n"), 1);
 }
 
+static void test_level_names(void **state)
+{
+	static const char *const wrong[] = {"", "Error", "warning", "debug ", "info,debug"};
+	enum log_level got = LOG_LEVEL_WARN;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_false(log_level_parse(wrong[i], &got));
+	assert_int_equal(got, LOG_LEVEL_WARN);
+	for (enum log_level level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
+		assert_true(log_level_parse(log_level_name(level), &got));
+		assert_int_equal(got, level);
+		assert_non_null(strstr(LOG_LEVEL_NAMES, log_level_name(level)));
+		log_level(level);
+		assert_int_equal(log_level_now(), level);
+	}
+	log_level(LOG_LEVEL_INFO);
+}
+
 static void test_foreign_bytes(void **state)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -181,11 +202,81 @@ static void test_peers_cannot_flood(void **state)
 	assert_int_equal(count_lines(text, "31 lines about clients were left out"), 1);
 }
 
+/* Lines begin with what they are about, the same way everywhere. */
+static void test_subjects(void **state)
+{
+	static const char euros[] = "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac";
+	const struct log_subject numbered = {"vm1", 12, "192.0.2.1:4711"},
+				 fresh = {.peer = "[::1]:5"};
+	CLEANUP_FREE char *text = NULL;
+	char name[200] = "";
+
+	(void)state;
+	empty_log();
+	log_export(LOG_LEVEL_WARN, "vm1", "is %s", "busy");
+	log_export(LOG_LEVEL_DEBUG, "vm1", "too low");
+	log_about(LOG_LEVEL_INFO, &numbered, "evicted");
+	log_client(LOG_LEVEL_INFO, &fresh, "handshake ended");
+	log_own_export("disk");
+	log_info("own");
+	log_client(LOG_LEVEL_INFO, &fresh, "ended");
+	log_export(LOG_LEVEL_INFO, "other", "another's");
+	log_own_export("");
+	log_info("none");
+	memset(name, 'n', 126);
+	strcat(name, euros);
+	log_export(LOG_LEVEL_INFO, name, "cut between characters");
+	text = read_log();
+	assert_non_null(strstr(text, "warning: vm1: is busy\n"));
+	assert_null(strstr(text, "too low"));
+	assert_non_null(strstr(text, "info: vm1: client 12 (192.0.2.1:4711): evicted\n"));
+	assert_non_null(strstr(text, "info: client [::1]:5: handshake ended\n"));
+	assert_non_null(strstr(text, "info: disk: own\n"));
+	assert_non_null(strstr(text, "info: disk: client [::1]:5: ended\n"));
+	assert_non_null(strstr(text, "info: other: another's\n"));
+	assert_non_null(strstr(text, "info: none\n"));
+	assert_non_null(strstr(text, "nnn...: cut between characters\n"));
+}
+
+/* Where the journal reads stderr, lines carry their priority; under another's stderr they do not.
+ */
+static void test_priorities_on_stderr(void **state)
+{
+	int kept = dup(STDERR_FILENO),
+	    file = open(temp_path(&temp, "stderr"), O_RDWR | O_CREAT, 0600);
+	CLEANUP_FREE char *text = NULL;
+	struct stat st;
+	char stream[64];
+	size_t len;
+
+	(void)state;
+	assert_true(kept >= 0 && file >= 0 && fstat(file, &st) == 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_name("xnbd-test");
+	dup2(file, STDERR_FILENO);
+	log_warn("another stderr");
+	log_name("xnbd-test");
+	log_error("e");
+	log_info("i");
+	dup2(kept, STDERR_FILENO);
+	unsetenv("JOURNAL_STREAM");
+	log_name("xnbd-test");
+	assert_int_equal(fs_read(temp_path(&temp, "stderr"), 4096, &text, &len, NULL), 0);
+	assert_string_equal(text,
+		"xnbd-test: warning: another stderr\n"
+		"<3>xnbd-test: error: e\n<6>xnbd-test: info: i\n");
+	close(kept);
+	close(file);
+}
+
 static char function_got[256];
 
-static void take_line(enum log_level level, const char *text)
+static void take_line(enum log_level level, const struct log_subject *about, const char *text)
 {
-	snprintf(function_got, sizeof(function_got), "%d %s", level, text);
+	snprintf(function_got, sizeof(function_got), "%d %s%s", level,
+		about->peer ? about->peer : "", text);
 }
 
 /* A sandboxed process hands its lines to its parent, who logs them as they are. */
@@ -200,9 +291,11 @@ static void test_function_and_line(void **state)
 	assert_string_equal(function_got, "1 a\\x0ab");
 	log_debug("too low");
 	assert_string_equal(function_got, "1 a\\x0ab");
+	log_client(LOG_LEVEL_INFO, &(struct log_subject){.peer = "p"}, "ends");
+	assert_string_equal(function_got, "2 pclient p: ends");
 	log_to_function(NULL);
-	log_line(LOG_LEVEL_WARN, "from elsewhere");
-	log_line(LOG_LEVEL_DEBUG, "too low");
+	log_line(LOG_LEVEL_WARN, &(struct log_subject){0}, "from elsewhere");
+	log_line(LOG_LEVEL_DEBUG, &(struct log_subject){0}, "too low");
 	text = read_log();
 	assert_int_equal(count_lines(text, "\n"), 1);
 	assert_non_null(strstr(text, "warning: from elsewhere\n"));
@@ -220,11 +313,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_stderr_first),
+		cmocka_unit_test(test_priorities_on_stderr),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_level_names),
 		cmocka_unit_test(test_foreign_bytes),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_peers_cannot_flood),
+		cmocka_unit_test(test_subjects),
 		cmocka_unit_test(test_function_and_line),
 	};
 

@@ -4,6 +4,7 @@
  * the order of things within a turn.
  */
 #include "check.h"
+#include "clock.h"
 #include "loop.h"
 #include "util.h"
 
@@ -257,6 +258,41 @@ static void test_hot_one_does_not_starve_others(void **state)
 	close(other.fd);
 }
 
+static uint64_t looked; /* ns, when the last look was over */
+
+static bool has_input_late(struct reactor_watch *w)
+{
+	(void)w;
+	assert_true(reactor.now_ns >= looked);
+	assert_true(reactor.now_ns <= clock_ns());
+	looked = clock_ns();
+	return ++looks % 50 == 0;
+}
+
+static void hot_event_stops(struct reactor_watch *w, uint32_t events)
+{
+	hot_event(w, events);
+	assert_true(reactor.now_ns >= looked);
+	if (looks >= 200)
+		reactor_stop(&reactor);
+}
+
+/* The time of a turn is not that of the last one when input is found by looking. */
+static void test_time_of_a_look(void **state)
+{
+	(void)state;
+	looks = hot_events = 0;
+	looked = 0;
+	reactor_busy_poll(&reactor, 1000 * 1000 * 1000);
+	reactor.spin.mean = 0;
+	assert_int_equal(
+		reactor_add(&reactor, &hot, eventfd(1, EFD_NONBLOCK), EPOLLIN, hot_event_stops), 0);
+	hot.look = has_input_late;
+	assert_int_equal(reactor_run(&reactor), 0);
+	assert_true(looks >= 200);
+	close(hot.fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -269,6 +305,7 @@ int main(void)
 		TEST(test_post_again_from_the_task),
 		TEST(test_stop_from_another_thread),
 		TEST(test_hot_one_does_not_starve_others),
+		TEST(test_time_of_a_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

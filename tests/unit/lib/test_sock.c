@@ -280,6 +280,34 @@ static void test_peer_of_no_socket(void **state)
 	close(fd);
 }
 
+/* A socket of systemd serves both families; who comes by IPv4 is told by that address. */
+static void test_peer_of_both_families(void **state)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int off = 0, both = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), server;
+	socklen_t len = sizeof(any);
+	struct sock_peer peer;
+
+	(void)state;
+	setsockopt(both, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (both < 0 || bind(both, (struct sockaddr *)&any, sizeof(any)) < 0)
+		skip(); /* no IPv6 here */
+	assert_int_equal(listen(both, 1), 0);
+	assert_int_equal(getsockname(both, (struct sockaddr *)&any, &len), 0);
+	to.sin_port = any.sin6_port;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+	server = accept(both, NULL, NULL);
+	sock_peer(server, &peer);
+	assert_string_equal(peer.host, "127.0.0.1");
+	assert_memory_equal(peer.name, "127.0.0.1:", strlen("127.0.0.1:"));
+	close(server);
+	close(client);
+	close(both);
+}
+
 static void activated_child(void)
 {
 	struct sock_list list = {0};
@@ -330,6 +358,32 @@ static void test_send_and_receive(void **state)
 	close(pair[1]);
 }
 
+static void test_peer_of_a_pair(void **state)
+{
+	struct sock_peer peer;
+	gid_t mine[PEERS_GROUPS_MAX];
+	int pair[2], count = getgroups(PEERS_GROUPS_MAX, mine);
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_true(sock_peer(pair[0], &peer));
+	assert_int_equal(peer.id.kind, PEERS_UNIX);
+	assert_int_equal(peer.id.uid, getuid());
+	assert_int_equal(peer.id.gid, getgid());
+	for (int i = 0; i < count; i++) {
+		struct peers_rule rule = {.kind = PEERS_GID, .id = mine[i]};
+
+		assert_true(peers_match(&(struct peers){&rule, 1}, &peer.id));
+	}
+	if (count >= 0)
+		assert_int_equal(peer.id.group_count, count);
+	close(pair[0]);
+	close(pair[1]);
+	assert_false(sock_peer(pair[0], &peer));
+	assert_string_equal(peer.host, "unknown");
+	assert_int_equal(peer.id.kind, PEERS_ALL);
+}
+
 /* A peer that sends more descriptors than asked for leaves none behind. */
 static void test_surplus_descriptors_do_not_leak(void **state)
 {
@@ -376,6 +430,8 @@ int main(void)
 		cmocka_unit_test(test_tcp6),
 		cmocka_unit_test(test_tcp_refused),
 		cmocka_unit_test(test_peer_of_no_socket),
+		cmocka_unit_test(test_peer_of_both_families),
+		cmocka_unit_test(test_peer_of_a_pair),
 		cmocka_unit_test_setup_teardown(test_activation, set_up, tear_down),
 		cmocka_unit_test(test_send_and_receive),
 		cmocka_unit_test(test_surplus_descriptors_do_not_leak),

@@ -357,9 +357,10 @@ static void test_pause(void **state)
 	unsigned fills;
 
 	(void)state;
-	set(0, 0, 5000);
+	set(0, 0, 20 * 1000);
 	start(0, 1, false);
-	usleep(20 * 1000);
+	for (unsigned i = 0; number(&t.fills) == 0 && i < PATIENCE_MS; i++)
+		usleep(1000);
 	copier_pause(&t.copier, true);
 	assert_int_equal(progress().state, COPIER_PAUSED);
 	usleep(300 * 1000);

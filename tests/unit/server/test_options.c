@@ -65,6 +65,12 @@ static const char *const accepted[] = {
 	"--proxy --control-fd 3 nbd://host cache bitmap ctl",
 	"--proxy --origin-wait 0 --origin-timeout 3600 --origin-connections 16 nbd://h c b s",
 	"--proxy --readonly --daemonize --export-name vm1 nbd://h c b s",
+	"--target --log-level debug img",
+	"--target --block-min 64K --block-preferred 64K --block-max 64K img",
+	"--target --block-min 1 --block-preferred 512 --block-max 64M img",
+	"--target --block-max 512 img",
+	"--cow-target --block-min 4K --idle-timeout 0 --limit-requests 1000000000 img",
+	"--proxy --limit-bandwidth 1T --block-max 1M nbd://h c b s",
 };
 
 static void test_accepted(void **state)
@@ -114,6 +120,20 @@ static const struct {
 	{"--proxy --origin-connections 0 nbd://h c b s", "from 1 to 16"},
 	{"--proxy --origin-connections 17 nbd://h c b s", "from 1 to 16"},
 	{"--cow-target --export-name \xff\xfe img", "UTF-8"},
+	{"--target --log-level loud img", "--log-level loud: must be error, warn, info or debug"},
+	{"--target --block-min 0 img", "from 1 to 65536"},
+	{"--target --block-min 128K img", "from 1 to 65536"},
+	{"--target --block-min 3000 img", "--block-min 3000: must be a power of two"},
+	{"--target --block-preferred 256 img", "from 512 to 67108864"},
+	{"--target --block-preferred 5K img", "must be a power of two"},
+	{"--target --block-min 8K --block-preferred 4K img", "at least 8192, as --block-min"},
+	{"--target --block-min 8K --block-max 4K img", "at least 8192, as --block-min"},
+	{"--target --block-preferred 1M --block-max 4K img", "1048576, as --block-preferred"},
+	{"--target --block-max 128M img", "from 512 to 67108864"},
+	{"--target --block-max 3M img", "must be a power of two"},
+	{"--target --idle-timeout -1 img", "from 0 to 1000000"},
+	{"--target --limit-requests 2000000000 img", "from 0 to 1000000000"},
+	{"--target --limit-bandwidth 2T img", "size"},
 	{"--nonsense --target img", "unknown or ambiguous"},
 	{"--l 1 --target img", "unknown or ambiguous"},
 	{"--targ img", "unknown or ambiguous"}, /* there is --target-exportname */
@@ -174,7 +194,10 @@ static void test_defaults(void **state)
 	assert_string_equal(o.export_name, "");
 	assert_string_equal(o.engine, "auto");
 	assert_false(o.daemonize || o.readonly || o.inetd || o.syslog || o.oldstyle);
+	assert_string_equal(o.log_level, "info");
 	assert_false(o.clear_bitmap || o.cow_shared || o.direct);
+	assert_true(o.block_min == 0 && o.block_preferred == 0 && o.block_max == 0);
+	assert_true(o.idle_timeout == 0 && o.limit_requests == 0 && o.limit_bandwidth == 0);
 	assert_int_equal(o.origin_timeout, 15);
 	assert_int_equal(o.origin_wait, 300);
 	assert_int_equal(o.origin_connections, 4);

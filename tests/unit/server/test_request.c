@@ -38,8 +38,11 @@ static const uint16_t exports[] = {
 
 static struct request_rules rules_for(uint16_t flags, const struct features *agreed)
 {
-	return (struct request_rules){
-		.size = SIZE, .flags = flags, .block_min = 1, .agreed = *agreed};
+	return (struct request_rules){.size = SIZE,
+		.flags = flags,
+		.block_min = 1,
+		.block_max = REQUEST_PAYLOAD_MAX,
+		.agreed = *agreed};
 }
 
 static int check(const struct nbd_request *rq, const struct request_rules *rules)
@@ -306,6 +309,43 @@ static void test_alignment(void **state)
 	}
 }
 
+/* What a server may choose instead of 64 MiB: for payloads, nothing else has one. */
+static void test_block_max(void **state)
+{
+	struct request_rules rules = rules_for(ANNOUNCED, &modes[2]);
+
+	(void)state;
+	rules.block_max = 4096;
+	for (unsigned type = 0; type < NBD_CMD_COUNT; type++) {
+		bool moves = type == NBD_CMD_READ || type == NBD_CMD_WRITE;
+		struct nbd_request fits = {0, (uint16_t)type, 1, 512, 4096};
+		struct nbd_request longer = {0, (uint16_t)type, 1, 512, 4097};
+
+		assert_int_equal(check(&fits, &rules), 0);
+		assert_int_equal(check(&longer, &rules), moves ? EINVAL : 0);
+	}
+}
+
+/* The export has become shorter since they were checked. */
+static void test_beyond(void **state)
+{
+	const char *text = NULL;
+
+	(void)state;
+	for (unsigned type = 0; type < NBD_CMD_COUNT; type++) {
+		struct nbd_request rq = {0, (uint16_t)type, 1, 1000, 24};
+		struct request_rules rules = rules_for(ANNOUNCED, &modes[2]);
+		int want;
+
+		rules.size = 1023;
+		want = type == NBD_CMD_DISC || type == NBD_CMD_FLUSH ? 0 : check(&rq, &rules);
+		assert_int_equal(request_beyond(&rq, 1024, &text), 0);
+		assert_int_equal(request_beyond(&rq, 1023, &text), want);
+		assert_int_equal(!!text, !!want);
+		text = NULL;
+	}
+}
+
 static void test_payload_bytes(void **state)
 {
 	(void)state;
@@ -346,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_status_payload),
 		cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_block_max),
+		cmocka_unit_test(test_beyond),
 		cmocka_unit_test(test_payload_bytes),
 		cmocka_unit_test(test_buffer_bytes),
 	};

@@ -35,11 +35,11 @@ static uint32_t add(const char *name, const char *image)
 	struct export_entry *e = NULL;
 
 	assert_int_equal(exports_add(&t,
-				 &(struct export_spec){
+				 &(struct export_config){
 					 .name = name, .image = image, .source = EXPORT_FROM_STATE},
 				 &e, NULL),
 		0);
-	assert_string_equal(e->name, name);
+	assert_string_equal(e->config.name, name);
 	return e->id;
 }
 
@@ -53,7 +53,7 @@ static void test_add(void **state)
 
 	(void)state;
 	assert_int_equal(exports_add(&t,
-				 &(struct export_spec){.name = name,
+				 &(struct export_config){.name = name,
 					 .image = image,
 					 .description = words,
 					 .readonly = true,
@@ -64,20 +64,20 @@ static void test_add(void **state)
 	name[0] = image[0] = words[0] = 'X'; /* they were copied */
 	assert_int_equal(t.count, 1);
 	assert_ptr_equal(e, &t.entries[0]);
-	assert_string_equal(e->name, "disk");
-	assert_string_equal(e->image, "/srv/disk.img");
-	assert_string_equal(e->description,
+	assert_string_equal(e->config.name, "disk");
+	assert_string_equal(e->config.image, "/srv/disk.img");
+	assert_string_equal(e->config.description,
 		"gr\xc3\xb6\xc3\x9f"
 		"er");
-	assert_true(e->readonly);
-	assert_false(e->is_default);
-	assert_int_equal(e->source, EXPORT_FROM_CONFIG);
+	assert_true(e->config.readonly);
+	assert_false(e->config.is_default);
+	assert_int_equal(e->config.source, EXPORT_FROM_CONFIG);
 	assert_int_equal(e->id, 1);
 	assert_int_equal(
-		exports_add(&t, &(struct export_spec){.name = "b", .image = "i"}, NULL, &err), 0);
-	assert_null(t.entries[1].description);
-	assert_false(t.entries[1].readonly);
-	assert_int_equal(t.entries[1].source, EXPORT_FROM_OPTION);
+		exports_add(&t, &(struct export_config){.name = "b", .image = "i"}, NULL, &err), 0);
+	assert_null(t.entries[1].config.description);
+	assert_false(t.entries[1].config.readonly);
+	assert_int_equal(t.entries[1].config.source, EXPORT_FROM_OPTION);
 	assert_int_equal(t.entries[1].id, 2);
 }
 
@@ -89,7 +89,7 @@ static void refuse(const char *name, const char *description, int code, const ch
 	uint32_t last = t.last_id;
 
 	assert_int_equal(exports_add(&t,
-				 &(struct export_spec){.name = name,
+				 &(struct export_config){.name = name,
 					 .image = "image",
 					 .description = description,
 					 .source = EXPORT_FROM_STATE},
@@ -152,23 +152,66 @@ static void test_bad_descriptions(void **state)
 	(void)state;
 	memset(text, 'd', sizeof(text));
 	text[NAME_MAX_BYTES + 1] = 0;
-	refuse("a", text, EINVAL, "export 'a': description: at most 4096 bytes");
-	refuse("a", "\xe2\x82", EINVAL, "export 'a': description: at most 4096 bytes");
+	refuse("a", text, EINVAL, "export 'a': description: 4097 bytes: at most 4096 are possible");
+	refuse("a", "\xe2\x82", EINVAL, "export 'a': description: is not valid UTF-8");
 	text[NAME_MAX_BYTES] = 0;
 	assert_int_equal(
 		exports_add(&t,
-			&(struct export_spec){.name = "a", .image = "i", .description = text}, &e,
+			&(struct export_config){.name = "a", .image = "i", .description = text}, &e,
 			NULL),
 		0);
-	assert_string_equal(e->description, text);
+	assert_string_equal(e->config.description, text);
 	assert_int_equal(
-		exports_add(&t, &(struct export_spec){.name = "b", .image = "i", .description = ""},
-			&e, NULL),
+		exports_add(&t,
+			&(struct export_config){.name = "b", .image = "i", .description = ""}, &e,
+			NULL),
 		0);
-	assert_string_equal(e->description, "");
+	assert_string_equal(e->config.description, "");
 }
 
 /* What the state file has under a name of its own is not ours to shadow. */
+/* The configuration and the command line win over what is kept in the state file. */
+static void test_foreign_names_of_others(void **state)
+{
+	static const enum export_source sources[] = {EXPORT_FROM_CONFIG, EXPORT_FROM_OPTION};
+
+	(void)state;
+	t.foreign = json_pack("{s:{s:s}}", "vm1", "mode", "proxy");
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+		const struct export_config c = {.name = "vm1", .image = "/i", .source = sources[i]};
+		struct export_entry *e;
+
+		assert_int_equal(exports_add(&t, &c, &e, NULL), 0);
+		exports_remove(&t, e->id);
+	}
+	assert_int_equal(
+		exports_add(&t,
+			&(struct export_config){
+				.name = "vm1", .image = "/i", .source = EXPORT_FROM_SNAPSHOT},
+			NULL, NULL),
+		-EEXIST);
+}
+
+static void test_draining(void **state)
+{
+	struct export_entry *e;
+
+	(void)state;
+	add("a", "/a");
+	e = exports_by_name(&t, "a");
+	e->draining = true;
+	exports_forget_next(e);
+	assert_false(e->draining);
+	e->draining = true;
+	e->next = calloc(1, sizeof(*e->next));
+	assert_int_equal(export_config_copy(e->next, &e->config), 0);
+	exports_forget_next(e);
+	assert_null(e->next);
+	e->next = calloc(1, sizeof(*e->next));
+	assert_int_equal(export_config_copy(e->next, &e->config), 0);
+	exports_remove(&t, e->id); /* and frees it */
+}
+
 static void test_foreign_names(void **state)
 {
 	(void)state;
@@ -189,9 +232,9 @@ static void test_finding(void **state)
 	add("a", "/x");
 	add("b", "/y");
 	add("c", "/y");
-	assert_string_equal(exports_by_id(&t, 2)->name, "b");
+	assert_string_equal(exports_by_id(&t, 2)->config.name, "b");
 	assert_int_equal(exports_by_name(&t, "c")->id, 3);
-	assert_string_equal(exports_by_image(&t, "/y")->name, "b"); /* the first one */
+	assert_string_equal(exports_by_image(&t, "/y")->config.name, "b"); /* the first one */
 	assert_null(exports_by_id(&t, 0));
 	assert_null(exports_by_id(&t, 4));
 	assert_null(exports_by_name(&t, "/x"));
@@ -211,8 +254,8 @@ static void test_remove(void **state)
 	assert_int_equal(t.count, 2);
 	assert_null(exports_by_id(&t, 2));
 	assert_null(exports_by_name(&t, "b"));
-	assert_string_equal(exports_by_id(&t, 1)->image, "/a");
-	assert_string_equal(exports_by_id(&t, 3)->image, "/c");
+	assert_string_equal(exports_by_id(&t, 1)->config.image, "/a");
+	assert_string_equal(exports_by_id(&t, 3)->config.image, "/c");
 	exports_remove(&t, 2);
 	assert_int_equal(t.count, 2);
 	exports_remove(&t, 1);
@@ -254,7 +297,7 @@ static void test_many(void **state)
 		assert_true(e->id > before && e->id % 3 != 2);
 		before = e->id;
 		snprintf(name, sizeof(name), "e%u", e->id);
-		assert_string_equal(e->name, name);
+		assert_string_equal(e->config.name, name);
 		assert_ptr_equal(exports_by_id(&t, e->id), e);
 		assert_ptr_equal(exports_by_name(&t, name), e);
 	}
@@ -262,7 +305,7 @@ static void test_many(void **state)
 
 /* Proxies. */
 
-static void check_refused(const struct export_spec *spec, const char *says)
+static void check_refused(const struct export_config *spec, const char *says)
 {
 	struct err err = {0};
 	size_t count = t.count;
@@ -273,7 +316,7 @@ static void check_refused(const struct export_spec *spec, const char *says)
 }
 
 #define PROXY(...)                                                                                 \
-	(&(struct export_spec){.name = "p", .image = "/c", .kind = EXPORT_PROXY, __VA_ARGS__})
+	(&(struct export_config){.name = "p", .image = "/c", .kind = EXPORT_PROXY, __VA_ARGS__})
 
 static void test_bad_proxies(void **state)
 {
@@ -281,7 +324,7 @@ static void test_bad_proxies(void **state)
 
 	(void)state;
 	memset(uri + 6, 'h', sizeof(uri) - 7);
-	check_refused(PROXY(0), "a proxy needs an origin");
+	check_refused(PROXY(.readonly = false), "a proxy needs an origin");
 	check_refused(PROXY(.host = "h"), "a proxy needs an origin");
 	check_refused(PROXY(.host = "h", .port = ""), "a proxy needs an origin");
 	check_refused(PROXY(.host = "", .port = "1"), "a proxy needs an origin");
@@ -314,21 +357,24 @@ static void test_proxy(void **state)
 					 .control = "/s"),
 				 &e, NULL),
 		0);
-	assert_int_equal(e->kind, EXPORT_PROXY);
-	assert_string_equal(e->bitmap, "/b");
-	assert_string_equal(e->control, "/s");
+	assert_int_equal(e->config.kind, EXPORT_PROXY);
+	assert_string_equal(e->config.bitmap, "/b");
+	assert_string_equal(e->config.control, "/s");
 	check_origin(e, "h:1:n");
 	assert_true(exports_same_origin(
-		e, &(struct export_spec){.host = "h", .port = "1", .exportname = "n"}));
-	assert_false(exports_same_origin(e, &(struct export_spec){.host = "h", .port = "1"}));
-	assert_int_equal(exports_set_origin(e, &(struct export_spec){.uri = "nbds://x/"}, NULL), 0);
-	check_origin(e, "nbds://x/");
-	assert_null(e->host);
-	assert_int_equal(exports_set_origin(e, &(struct export_spec){.host = "h"}, NULL), -EINVAL);
-	check_origin(e, "nbds://x/");
-	assert_true(exports_same_origin(e, &(struct export_spec){.uri = "nbds://x/"}));
+		e, &(struct export_config){.host = "h", .port = "1", .exportname = "n"}));
+	assert_false(exports_same_origin(e, &(struct export_config){.host = "h", .port = "1"}));
 	assert_int_equal(
-		exports_set_origin(e, &(struct export_spec){.host = "::1", .port = "2"}, NULL), 0);
+		exports_set_origin(e, &(struct export_config){.uri = "nbds://x/"}, NULL), 0);
+	check_origin(e, "nbds://x/");
+	assert_null(e->config.host);
+	assert_int_equal(
+		exports_set_origin(e, &(struct export_config){.host = "h"}, NULL), -EINVAL);
+	check_origin(e, "nbds://x/");
+	assert_true(exports_same_origin(e, &(struct export_config){.uri = "nbds://x/"}));
+	assert_int_equal(
+		exports_set_origin(e, &(struct export_config){.host = "::1", .port = "2"}, NULL),
+		0);
 	check_origin(e, "::1:2");
 }
 
@@ -338,8 +384,8 @@ static void test_default_bitmap(void **state)
 
 	(void)state;
 	assert_int_equal(exports_add(&t, PROXY(.uri = "nbd+unix:///n?socket=/s"), &e, NULL), 0);
-	assert_string_equal(e->bitmap, "/c.bitmap");
-	assert_null(e->control);
+	assert_string_equal(e->config.bitmap, "/c.bitmap");
+	assert_null(e->config.control);
 }
 
 static void test_become_target(void **state)
@@ -352,12 +398,12 @@ static void test_become_target(void **state)
 	e->copy = EXPORT_COPY_RUNNING;
 	e->copy_rate = 7;
 	exports_become_target(e);
-	assert_int_equal(e->kind, EXPORT_TARGET);
-	assert_string_equal(e->image, "/c");
+	assert_int_equal(e->config.kind, EXPORT_TARGET);
+	assert_string_equal(e->config.image, "/c");
 	assert_int_equal(e->id, 1);
-	assert_int_equal(e->source, EXPORT_FROM_STATE);
+	assert_int_equal(e->config.source, EXPORT_FROM_STATE);
 	assert_int_equal(e->copy, EXPORT_COPY_NONE);
-	assert_true(!e->bitmap && !e->control && !e->uri && !e->copy_rate);
+	assert_true(!e->config.bitmap && !e->config.control && !e->config.uri && !e->copy_rate);
 	check_origin(e, NULL);
 }
 
@@ -369,7 +415,7 @@ static void test_snapshots_have_no_image(void **state)
 	(void)state;
 	add("a", "/a");
 	assert_int_equal(
-		exports_add(&t, &(struct export_spec){.name = "a@1", .image = "/a.1"}, &e, NULL),
+		exports_add(&t, &(struct export_config){.name = "a@1", .image = "/a.1"}, &e, NULL),
 		0);
 	e->parent = 1;
 	assert_null(exports_by_image(&t, "/a.1"));
@@ -379,9 +425,9 @@ static void test_snapshots_have_no_image(void **state)
 static void test_kind_names(void **state)
 {
 	(void)state;
-	assert_string_equal(exports_kind_name(EXPORT_TARGET), "target");
-	assert_string_equal(exports_kind_name(EXPORT_COW), "cow-target");
-	assert_string_equal(exports_kind_name(EXPORT_PROXY), "proxy");
+	assert_string_equal(export_config_mode(EXPORT_TARGET), "target");
+	assert_string_equal(export_config_mode(EXPORT_COW), "cow-target");
+	assert_string_equal(export_config_mode(EXPORT_PROXY), "proxy");
 }
 
 static void test_source_names(void **state)
@@ -403,6 +449,8 @@ int main(void)
 		TEST(test_bad_names),
 		TEST(test_bad_descriptions),
 		TEST(test_foreign_names),
+		TEST(test_foreign_names_of_others),
+		TEST(test_draining),
 		TEST(test_finding),
 		TEST(test_remove),
 		TEST(test_ids_are_never_reused),

@@ -24,8 +24,9 @@ static struct exports t;
 static unsigned warnings;
 static char warning[1024]; /* the last one */
 
-static void take_line(enum log_level level, const char *text)
+static void take_line(enum log_level level, const struct log_subject *about, const char *text)
 {
+	(void)about;
 	assert_int_equal(level, LOG_LEVEL_WARN);
 	warnings++;
 	snprintf(warning, sizeof(warning), "%s", text);
@@ -77,7 +78,7 @@ static void check_saved(const char *want)
 static void add(const char *name, const char *image, const char *description, bool readonly,
 	enum export_source source)
 {
-	const struct export_spec spec = {.name = name,
+	const struct export_config spec = {.name = name,
 		.image = image,
 		.description = description,
 		.readonly = readonly,
@@ -124,12 +125,12 @@ static void check_entry(const char *name, const char *image, const char *descrip
 	const struct export_entry *e = exports_by_name(&t, name);
 
 	assert_non_null(e);
-	assert_string_equal(e->image, image);
-	assert_int_equal(e->readonly, readonly);
-	assert_int_equal(e->source, EXPORT_FROM_STATE);
-	assert_int_equal(!!e->description, !!description);
+	assert_string_equal(e->config.image, image);
+	assert_int_equal(e->config.readonly, readonly);
+	assert_int_equal(e->config.source, EXPORT_FROM_STATE);
+	assert_int_equal(!!e->config.description, !!description);
 	if (description)
-		assert_string_equal(e->description, description);
+		assert_string_equal(e->config.description, description);
 }
 
 static void test_round_trip(void **state)
@@ -255,7 +256,7 @@ static void test_faults_change_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
 		check_refused(faults[i].content, faults[i].says);
 		assert_int_equal(t.count, 1);
-		assert_string_equal(t.entries[0].name, "mine");
+		assert_string_equal(t.entries[0].config.name, "mine");
 		assert_int_equal(t.last_id, 1);
 		assert_true(json_equal(t.foreign, before));
 	}
@@ -278,7 +279,7 @@ static void test_too_long(void **state)
 	(void)state;
 	check_too_long("\"", "\": " TARGET(""), "export name of 4097 bytes");
 	check_too_long("\"a\": {\"mode\": \"target\", \"image_path\": \"/a\", \"description\": \"",
-		"\"}", "export 'a': description: at most 4096 bytes");
+		"\"}", "export 'a': description: 4097 bytes: at most 4096");
 }
 
 static void test_no_state_file(void **state)
@@ -317,7 +318,7 @@ static void test_foreign_modes(void **state)
 	load_well(want);
 	assert_int_equal(t.count, 0);
 	assert_int_equal(warnings, 1);
-	assert_non_null(strstr(warning, "'p': mode later is not known; the entry is kept"));
+	assert_non_null(strstr(warning, ": mode later is not known; the entry is kept"));
 	check_saved(want);
 	add("q", "/q", NULL, false, EXPORT_FROM_STATE);
 	snprintf(want, sizeof(want), ONE_STATE("%s,\n%s"), later,
@@ -345,13 +346,13 @@ static void test_proxy_of_the_original(void **state)
 	(void)state;
 	load_well(content);
 	e = exports_by_name(&t, "p");
-	assert_int_equal(e->kind, EXPORT_PROXY);
-	assert_string_equal(e->image, "/c");
-	assert_string_equal(e->bitmap, "/b");
-	assert_string_equal(e->control, "/s");
-	assert_string_equal(e->host, "h");
-	assert_string_equal(e->port, "8520");
-	assert_null(e->exportname);
+	assert_int_equal(e->config.kind, EXPORT_PROXY);
+	assert_string_equal(e->config.image, "/c");
+	assert_string_equal(e->config.bitmap, "/b");
+	assert_string_equal(e->config.control, "/s");
+	assert_string_equal(e->config.host, "h");
+	assert_string_equal(e->config.port, "8520");
+	assert_null(e->config.exportname);
 	assert_int_equal(warnings, 0);
 	check_saved(content);
 }
@@ -361,9 +362,9 @@ static void test_port_as_number(void **state)
 	(void)state;
 	load_well(STATE("\"p\": " PROXY(
 		", \"remote_host\": \"h\", \"remote_port\": 8520, \"remote_export_name\": \"n\"")));
-	assert_string_equal(t.entries[0].port, "8520");
-	assert_string_equal(t.entries[0].exportname, "n");
-	assert_string_equal(t.entries[0].bitmap, "/c.bitmap");
+	assert_string_equal(t.entries[0].config.port, "8520");
+	assert_string_equal(t.entries[0].config.exportname, "n");
+	assert_string_equal(t.entries[0].config.bitmap, "/c.bitmap");
 }
 
 /* A copy and a migration under way. */
@@ -388,7 +389,7 @@ static void test_proxy_by_uri(void **state)
 
 	(void)state;
 	load_well(content);
-	assert_string_equal(t.entries[0].uri, "nbd://h:1/n");
+	assert_string_equal(t.entries[0].config.uri, "nbd://h:1/n");
 	assert_int_equal(t.entries[0].copy, EXPORT_COPY_PAUSED);
 	assert_int_equal(t.entries[0].copy_rate, 1048576);
 	assert_non_null(t.entries[0].migration);
@@ -418,12 +419,85 @@ static void test_cow_target(void **state)
 
 	(void)state;
 	load_well(content);
-	assert_int_equal(t.entries[0].kind, EXPORT_COW);
-	assert_string_equal(t.entries[0].cow_dir, "/tmp");
+	assert_int_equal(t.entries[0].config.kind, EXPORT_COW);
+	assert_string_equal(t.entries[0].config.cow_dir, "/tmp");
 	check_saved(content);
 }
 
 /* What is derived from an export is not in the file. */
+/* Keys without a name of their own, by the table. */
+static void test_settings(void **state)
+{
+	static const char content[] = "{\n"
+				      "    \"images\": {\n"
+				      "        \"a\": {\n"
+				      "            \"image_path\": \"/dev/null\",\n"
+				      "            \"mode\": \"target\",\n"
+				      "            \"settings\": {\n"
+				      "                \"allow\": [\n"
+				      "                    \"192.0.2.0/24\",\n"
+				      "                    \"unix\"\n"
+				      "                ],\n"
+				      "                \"block-min\": [\n"
+				      "                    \"4K\"\n"
+				      "                ],\n"
+				      "                \"exclusive\": [\n"
+				      "                    \"writer, others readonly\"\n"
+				      "                ],\n"
+				      "                \"serial\": [\n"
+				      "                    \"s1\"\n"
+				      "                ],\n"
+				      "                \"threads\": [\n"
+				      "                    \"2\"\n"
+				      "                ]\n"
+				      "            }\n"
+				      "        }\n"
+				      "    },\n"
+				      "    \"version\": 2\n"
+				      "}";
+	const struct export_config *c;
+
+	(void)state;
+	load_well(content);
+	c = &t.entries[0].config;
+	assert_true(c->threads == 2 && c->block_min == 4096 && c->allow.count == 2);
+	assert_int_equal(c->exclusive, EXCLUSIVE_WRITER_OTHERS_READ);
+	assert_string_equal(c->serial, "s1");
+	check_saved(content);
+}
+
+static const struct {
+	const char *settings, *says;
+} bad_settings[] = {
+	{"7", "\"settings\" must be an object"},
+	{"{\"nonsense\": [\"1\"]}", "nonsense: no such setting"},
+	{"{\"image\": [\"/x\"]}", "image: no such setting"},
+	{"{\"description\": [\"x\"]}", "description: no such setting"},
+	{"{\"threads\": 2}", "threads: must be an array of"},
+	{"{\"threads\": [2]}", "threads: must be an array of texts"},
+	{"{\"threads\": []}", "threads: must be one value"},
+	{"{\"threads\": [\"0\"]}", "threads: \"0\": must be a number from 1 to 64"},
+	{"{\"allow\": [\"x\"]}", "allow: 'x': must be all, unix"},
+	{"{\"allow\": [\"all\"], \"block-min\": [\"3\"]}", "block-min: 3 is not a power of two"},
+	{"{\"cow-block\": [\"64K\"]}", "cow-block belongs to mode cow-target"},
+	{"{\"serial\": [\"a b\"]}", "serial: must be printable ASCII without spaces"},
+};
+
+static void test_bad_settings(void **state)
+{
+	char content[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad_settings); i++) {
+		snprintf(content, sizeof(content),
+			"{\"version\": 2, \"images\": {\"a\": {\"mode\": \"target\", "
+			"\"image_path\": \"/a\", \"settings\": %s}}}",
+			bad_settings[i].settings);
+		check_refused(content, bad_settings[i].says);
+		assert_int_equal(t.count, 0);
+	}
+}
+
 static void test_snapshots_are_not_saved(void **state)
 {
 	(void)state;
@@ -457,10 +531,10 @@ static void test_hidden_entry_is_kept(void **state)
 	add("x", "/dev/zero", NULL, false, EXPORT_FROM_CONFIG);
 	load_well(content);
 	assert_int_equal(t.count, 1);
-	assert_string_equal(t.entries[0].image, "/dev/zero");
-	assert_false(t.entries[0].readonly);
+	assert_string_equal(t.entries[0].config.image, "/dev/zero");
+	assert_false(t.entries[0].config.readonly);
 	assert_int_equal(warnings, 1);
-	assert_non_null(strstr(warning, "'x' is also given by config, which wins"));
+	assert_non_null(strstr(warning, "also given by config, which wins"));
 	check_saved(content);
 }
 
@@ -475,7 +549,7 @@ static void test_missing_image_is_kept(void **state)
 	load_well(content);
 	check_entry("gone", "/no/such/image", NULL, false);
 	assert_int_equal(warnings, 1);
-	assert_non_null(strstr(warning, "'gone': /no/such/image: No such file or directory"));
+	assert_non_null(strstr(warning, "/no/such/image: No such file or directory"));
 	check_saved(content);
 }
 
@@ -502,6 +576,60 @@ static void test_image_that_is_not_utf8(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* What the configuration hides stays in the file, and comes back as it was. */
+static void test_shelf(void **state)
+{
+	static const char file[] = "{\"version\": 2, \"images\": {"
+				   "\"a\": {\"mode\": \"target\", \"image_path\": \"/a\", "
+				   "\"description\": \"d\"}, "
+				   "\"x\": {\"mode\": \"later\"}}}";
+	struct export_entry *e;
+	struct err err = {0};
+
+	(void)state;
+	load_well(file);
+	assert_int_equal(state_shelve(&t, &t.entries[0]), 0);
+	exports_remove(&t, t.entries[0].id);
+	assert_int_equal(t.count, 0);
+	assert_int_equal(json_object_size(t.foreign), 2);
+	assert_int_equal(state_unshelve("/s", &t, "a", &e, &err), 0);
+	assert_string_equal(e->config.name, "a");
+	assert_string_equal(e->config.description, "d");
+	assert_int_equal(e->config.source, EXPORT_FROM_STATE);
+	assert_int_equal(json_object_size(t.foreign), 1);
+	/* One that cannot be served stays there. */
+	assert_int_equal(state_unshelve("/s", &t, "x", &e, &err), 0);
+	assert_null(e);
+	assert_non_null(json_object_get(t.foreign, "x"));
+	json_object_set_new(t.foreign, "bad", json_pack("{s:s}", "mode", "target"));
+	assert_int_equal(state_unshelve("/s", &t, "bad", &e, &err), -EINVAL);
+	assert_non_null(json_object_get(t.foreign, "bad"));
+}
+
+/* An export that goes when its clients have left is not served again after a restart. */
+static void test_draining(void **state)
+{
+	static const char file[] = "{\"version\": 2, \"images\": {"
+				   "\"goes\": {\"mode\": \"target\", \"image_path\": \"/a\"}, "
+				   "\"changes\": {\"mode\": \"target\", \"image_path\": \"/a\"}}}";
+	CLEANUP_FREE char *text = NULL;
+	struct export_entry *e;
+	struct err err = {0};
+	size_t len;
+
+	(void)state;
+	load_well(file);
+	exports_by_name(&t, "goes")->draining = true;
+	e = exports_by_name(&t, "changes");
+	e->draining = true;
+	e->next = calloc(1, sizeof(*e->next));
+	assert_int_equal(export_config_copy(e->next, &e->config), 0);
+	assert_int_equal(state_save(temp_path(&temp, "out"), &t, &err), 0);
+	assert_int_equal(fs_read(temp_path(&temp, "out"), 100000, &text, &len, &err), 0);
+	assert_null(strstr(text, "goes"));
+	assert_non_null(strstr(text, "changes"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,11 +647,15 @@ int main(void)
 		TEST(test_proxy_by_uri),
 		TEST(test_switched_proxy),
 		TEST(test_cow_target),
+		TEST(test_settings),
+		TEST(test_bad_settings),
 		TEST(test_snapshots_are_not_saved),
 		TEST(test_only_own_entries_are_saved),
 		TEST(test_hidden_entry_is_kept),
 		TEST(test_missing_image_is_kept),
 		TEST(test_image_that_is_not_utf8),
+		TEST(test_shelf),
+		TEST(test_draining),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
