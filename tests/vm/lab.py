@@ -2,124 +2,35 @@
 """Small Linux guests under QEMU: a real kernel with modules the host may not have.
 
 A guest is Debian's cloud kernel and a root file system in memory with busybox, kernel modules and
-programs of this host (with their libraries). The host talks to it by two ways that do not disturb
-each other: shell lines over a virtio serial port (run()), and TCP to ports the guest listens on
-(address()). Packages: qemu-system-x86, linux-image-cloud-amd64, busybox-static. No root needed.
+programs of this host (with their libraries; see guest_image.py). The host talks to it by two ways
+that do not disturb each other: shell lines over a virtio serial port (run()), and TCP to ports the
+guest listens on (address()). Packages: qemu-system-x86, linux-image-cloud-amd64, busybox-static. No
+root needed.
 Environment: XNBD_VM_ACCEL (default: tcg,thread=multi; kvm is much faster where it works).
 """
 
 import base64
-import glob
+import contextlib
 import itertools
 import json
 import os
 import re
 import shlex
 import shutil
-import socket
-import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
+import guest_image  # noqa: E402
 import xtest  # noqa: E402
 
-QEMU, BUSYBOX = 'qemu-system-x86_64', '/bin/busybox'
-BASE_MODULES = ('virtio_pci', 'virtio_console', 'virtio_net', 'virtio_blk')
-BOOT_SECONDS = 120
-
-INIT = r'''#!/busybox sh
-/busybox mkdir -p /bin /proc /sys /dev /tmp /run /mnt
-/busybox --install -s /bin
-export PATH=/programs:/bin HOME=/ DM_DISABLE_UDEV=1
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /tmp
-mkdir -p /dev/shm /dev/pts
-ln -s /proc/self/fd /dev/fd
-ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
-for m in $(cat /modules/order); do insmod /modules/$m.ko || echo "module $m failed"; done
-ip link set lo up
-ip link set eth0 up
-ip addr add 10.0.2.15/24 dev eth0
-ip route add default via 10.0.2.2
-for p in /sys/class/virtio-ports/*; do
-	[ "$(cat $p/name)" = agent ] && exec 3<>/dev/${p##*/}
-done
-echo READY >&3
-while read -r line <&3; do
-	echo "$line" | base64 -d >/tmp/.line
-	sh /tmp/.line </dev/null >/tmp/.out 2>&1 3>&-
-	echo "$? $(wc -c </tmp/.out)" >&3
-	cat /tmp/.out >&3
-done
-echo o >/proc/sysrq-trigger
-'''
-
-
-def kernel():
-    """(path of the newest cloud kernel, folder of its modules), or None."""
-    found = []
-    for path in glob.glob('/boot/vmlinuz-*-cloud-amd64'):
-        modules = f'/lib/modules/{path.partition("-")[2]}'
-        if os.path.exists(f'{modules}/modules.dep'):
-            numbers = [int(n) for n in re.findall(r'\d+', path)]
-            found.append((numbers, path, modules))
-    return max(found)[1:] if found else None
-
-
-def module_files(folder, names):
-    """Paths of modules and of all they need, each behind what it needs."""
-    needs, ordered = {}, []
-    for line in xtest.text_of(f'{folder}/modules.dep').splitlines():
-        path, _, rest = line.partition(':')
-        needs[os.path.basename(path).split('.')[0].replace('-', '_')] = [path, *rest.split()]
-    for name in names:
-        path, *others = needs[name.replace('-', '_')]
-        ordered += [p for p in [*reversed(others), path] if p not in ordered]
-    return [os.path.join(folder, p) for p in ordered]
-
-
-def libraries(program):
-    """Paths of the shared libraries of a program, the loader included."""
-    p = subprocess.run(['ldd', program], capture_output=True, text=True, check=False)
-    return re.findall(r'(/\S+) \(0x', p.stdout)
-
-
-class Archive:
-    """A cpio archive ("newc"), as the kernel unpacks it into its first root file system."""
-
-    def __init__(self):
-        self.data, self.paths = bytearray(), set()
-
-    def add(self, path, content=b'', mode=stat.S_IFREG | 0o755):
-        path = path.lstrip('/')
-        if path in self.paths:
-            return
-        folder = os.path.dirname(path)
-        if folder:
-            self.add(folder, mode=stat.S_IFDIR | 0o755)
-        self.paths.add(path)
-        name = path.encode() + b'\0'
-        fields = (len(self.paths), mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0)
-        self._put(b'070701' + b''.join(b'%08x' % f for f in fields) + name)
-        self._put(content)
-
-    def add_file(self, source, path=None):
-        with open(source, 'rb') as f:
-            self.add(path or source, f.read())
-
-    def _put(self, data):
-        self.data += data + bytes(-len(data) % 4)
-
-    def write(self, path):
-        self.add('TRAILER!!!', mode=0)
-        with open(path, 'wb') as f:
-            f.write(self.data)
+QEMU = 'qemu-system-x86_64'
+BOOT_SECONDS = RUN_SECONDS = 120  # a machine that does nothing else needs a tenth
 
 
 class Guest:
@@ -128,60 +39,55 @@ class Guest:
     disks: raw images, /dev/vda and so on. disk_cache: QEMU's cache mode for them; "directsync" is a
     disk without a cache of its own. ports: TCP ports of the guest that the host can reach.
     reaches_host: the guest finds this host's 127.0.0.1 at 10.0.2.2.
+
+    A guest that does not answer in time is lost: it is ended, and `lost` says why.
     """
 
     def __init__(self, folder, modules=(), programs=(), files=None, disks=(), ports=(),
                  memory=256, reaches_host=False, disk_cache='unsafe'):
         self.folder, self.lock, self.ids = folder, threading.Lock(), itertools.count()
-        self.kernel, self.module_folder = kernel()
         self.disks, self.disk_cache, self.ports = disks, disk_cache, ports
         self.memory, self.reaches_host = memory, reaches_host
-        self._write_root(modules, programs, files or {})
-        self.boot()
+        self.root = guest_image.open_root(guest_image.parts_of(modules, programs, files or {}))
+        self.process = self.agent = self.lost = None
+        self.doing, self.last_words = 'boot', ''
 
     def boot(self):
-        """Returns when the guest answers. Again after stop(): the same disks, all else as new."""
+        """Returns when the guest answers. Again after stop(): the same disks, all else as new.
+
+        On a busy machine emulated timers are late, and now and then a kernel stops for that; so
+        there is a second attempt.
+        """
+        try:
+            self._boot()
+        except AssertionError as e:
+            sys.stderr.write(f'{e}\n{self.report()}\nIt is booted once more.\n')
+            self.lost = None
+            self._boot()
+
+    def _boot(self):
         self.agent = None
         self._start()
-        try:
-            self.agent = self._connect('agent', BOOT_SECONDS)
-            self.answers = self.agent.makefile('rb')
-            self._line('READY')
-            self._find_ports()
-        except BaseException:
-            self.stop()
-            raise
+        self.agent = self._connect('agent', BOOT_SECONDS)
+        self.answers = self.agent.makefile('rb')
+        with self._answers_in_time(f'it does not boot in {BOOT_SECONDS} s'):
+            int(self.answers.readline())
+        self._find_ports()
 
     def _path(self, name):
         return os.path.join(self.folder, name)
 
-    def _write_root(self, modules, programs, files):
-        root, order = Archive(), []
-        root.add('/init', INIT.encode())
-        root.add('/dev/console', mode=stat.S_IFCHR | 0o600)
-        root.add_file(BUSYBOX, '/busybox')
-        for path in module_files(self.module_folder, (*BASE_MODULES, *modules)):
-            order.append(os.path.basename(path).split('.')[0])
-            root.add_file(path, f'/modules/{order[-1]}.ko')
-        root.add('/modules/order', '\n'.join(order).encode())
-        for program in programs:
-            root.add_file(program, f'/programs/{os.path.basename(program)}')
-            for library in libraries(program):
-                root.add_file(library)
-        for there, here in files.items():
-            root.add_file(here, there)
-        root.write(self._path('root.cpio'))
-
     def _start(self):
         forward = ''.join(f',hostfwd=tcp:127.0.0.1:0-:{p}' for p in self.ports)
         restrict = '' if self.reaches_host else ',restrict=on'
+        root = self.root.fileno()
         argv = [QEMU, '-machine', 'q35', '-cpu', 'max', '-smp', '2', '-m', str(self.memory),
                 '-accel', os.environ.get('XNBD_VM_ACCEL', 'tcg,thread=multi'),
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                 '-serial', f'file:{self._path("console")}',
                 '-qmp', f'unix:{self._path("qmp")},server=on,wait=off',
-                '-kernel', self.kernel, '-initrd', self._path('root.cpio'),
-                '-append', 'console=ttyS0 quiet panic=-1',
+                '-kernel', guest_image.kernel()[0], '-initrd', f'/proc/self/fd/{root}',
+                '-append', 'console=ttyS0 quiet panic=-1 nokaslr no_timer_check',
                 '-device', 'virtio-serial-pci',
                 '-chardev', f'socket,id=agent,path={self._path("agent")},server=on,wait=off',
                 '-device', 'virtserialport,chardev=agent,name=agent',
@@ -192,29 +98,45 @@ class Guest:
                      '-device', f'virtio-blk-pci,drive=disk{i},addr={16 + i:x}']
         with open(self._path('qemu.log'), 'wb') as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=xtest.die_with_us)
+                                            pass_fds=(root,), preexec_fn=xtest.die_with_us)
 
     def _connect(self, name, timeout):
         """QEMU listens a moment after its start."""
         def attempt():
             if self.process.poll() is not None:
-                raise AssertionError(f'QEMU ended\n{self.report()}')
+                self._lose('QEMU ended')
             try:
                 return xtest.connect(self._path(name))
             except (FileNotFoundError, ConnectionRefusedError):
                 return None
-        s = xtest.wait_for(attempt, f'QEMU {name}', 20)
+        s = xtest.wait_for(attempt, f'QEMU {name}', 60)
         s.settimeout(timeout)
         return s
 
-    def _line(self, expected=None):
+    @contextlib.contextmanager
+    def _answers_in_time(self, failure):
+        """Or the guest is lost."""
         try:
-            line = self.answers.readline().decode().rstrip('\n')
-        except OSError:  # timed out, now or before
-            line = ''
-        if not line or expected not in (None, line):
-            raise AssertionError(f'no answer from the guest: {line!r}\n{self.report()}')
-        return line
+            yield
+        except TimeoutError:
+            self.last_words = self._places()
+            self._lose(failure)
+        except (ConnectionError, ValueError):  # an empty line, too
+            self._lose('QEMU ended')
+
+    def _lose(self, failure):
+        """Ends it, as what it does next is not known. Later steps must not wait for it again."""
+        self.lost = f'the guest was ended: {failure}; it was at: {self.doing}'
+        self.stop()
+        raise AssertionError(self.lost)
+
+    def _places(self):
+        """Where its processors are; names of such addresses: /proc/kallsyms of any other guest."""
+        try:
+            text = self.qmp('human-monitor-command', **{'command-line': 'info registers -a'})
+            return ' '.join(re.findall(r'RIP=\w+|HLT=1', text))
+        except (OSError, AssertionError, ValueError):
+            return 'QEMU does not answer either'
 
     def _find_ports(self):
         """QEMU chose the host's ports."""
@@ -241,13 +163,16 @@ class Guest:
             raise AssertionError(f'{command}: {answer["error"]}')
         return answer['return']
 
-    def run(self, script, status=0, seconds=60):
+    def run(self, script, status=0, seconds=RUN_SECONDS):
         """Runs shell lines in the guest; returns what they print. Status None: any."""
         with self.lock:
-            self.agent.settimeout(seconds)
-            self.agent.sendall(base64.b64encode(script.encode()) + b'\n')
-            code, size = map(int, self._line().split())
-            output = self.answers.read(size).decode(errors='replace')
+            if self.lost:
+                raise AssertionError(self.lost)
+            with self._answers_in_time(f'no answer in {seconds} s to: {script}'):
+                self.agent.settimeout(seconds)
+                self.agent.sendall(base64.b64encode(script.encode()) + b'\n')
+                code, size = map(int, self.answers.readline().split())
+                output = self.answers.read(size).decode(errors='replace')
         if status not in (None, code):
             raise AssertionError(f'guest: {script}\nexit status {code}, not {status}\n{output}')
         return output
@@ -263,53 +188,95 @@ class Guest:
     def is_running(self, job):
         return self.run(f'[ -e {job}.status ] || echo yes') != ''
 
-    def end(self, job, signal='TERM', seconds=30):
+    def end(self, job, signal='TERM', seconds=60):
         """Returns (exit status, what the program printed)."""
         self.run(f'kill -{signal} $(cat {job}.pid)')
+        return self.wait(job, seconds)
+
+    def wait(self, job, seconds=RUN_SECONDS):
+        """As end(), for a program that ends by itself."""
         status = xtest.wait_for(lambda: self.run(f'cat {job}.status 2>/dev/null', None), job,
-                                seconds)
+                                seconds, 0.1)
         return int(status), self.run(f'cat {job}.log')
 
-    def report(self):
-        """For a failed test: what QEMU and the guest's kernel said last."""
-        return '\n'.join(xtest.text_of(self._path(n))[-4000:] for n in ('qemu.log', 'console'))
+    def mark(self, text):
+        """A line in the console, so that what the kernel says behind it can be understood."""
+        self.doing = text
+        self.run(f'echo {shlex.quote(f"--- {text}")} >/dev/console')
+
+    def report(self, since=''):
+        """For a failed test: what QEMU and the guest's kernel said, the latter behind this mark."""
+        console = xtest.text_of(self._path('console'))
+        console = console[max(console.rfind(f'--- {since}'), 0):]
+        return '\n'.join((xtest.text_of(self._path('qemu.log'))[-4000:], console[-20000:],
+                          self.last_words))
+
+    def job_logs(self):
+        """The end of what programs started by start() have printed."""
+        try:
+            return self.run('tail -n 20 /tmp/job.*.log 2>/dev/null', None, seconds=20)
+        except (AssertionError, OSError, ValueError) as e:
+            return f'{e}'
 
     def stop(self):
         """Like pulling the plug."""
-        if self.process.poll() is None:
+        if self.process:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         if self.agent:
             self.answers.close()
             self.agent.close()
 
+    def close(self):
+        """The end of it."""
+        self.stop()
+        self.root.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
 
 class Case(xtest.Case):
-    """Tests that share one guest, cls.guest. GUEST: arguments of Guest; disks() makes images.
+    """Tests that share one guest, self.guest. GUEST: arguments of Guest; disks() makes images.
 
-    TOOLS: what disks() and the tests need on this host.
+    TOOLS: what disks() and the tests need on this host. SHARED: with all classes of the file that
+    have the same GUEST; else each class has its own. A guest that was lost is replaced.
     """
 
-    GUEST, TOOLS = {}, ()
+    GUEST, TOOLS, SHARED = {}, (), False
+    guests = {}
 
     @classmethod
     def setUpClass(cls):
         cls.check_needs()
-        cls.class_dir = tempfile.mkdtemp(prefix='xnbd-vm-')
-        cls.addClassCleanup(shutil.rmtree, cls.class_dir, ignore_errors=True)
-        cls.guest = Guest(cls.class_dir, disks=cls.disks(cls.class_dir), **cls.GUEST)
-        cls.addClassCleanup(cls.guest.stop)
 
     @classmethod
     def disks(cls, folder):
         return ()
 
     @classmethod
+    def prepare(cls):
+        """What the guest needs done after its boot, before the first test."""
+
+    @classmethod
+    def find_guest(cls):
+        """Sets cls.guest to one that answers: that of the test before, if it still does."""
+        key = repr(cls.GUEST) if cls.SHARED else cls
+        cls.guest = Case.guests.get(key)
+        if cls.guest and not cls.guest.lost:
+            return
+        if cls.guest and cls.guest.doing == 'boot':
+            raise AssertionError(cls.guest.lost)  # and would be again
+        folder = tempfile.mkdtemp(prefix='xnbd-vm-')
+        cls.guest = Case.guests[key] = Guest(folder, disks=cls.disks(folder), **cls.GUEST)
+        (unittest.addModuleCleanup if cls.SHARED else cls.addClassCleanup)(cls.guest.close)
+        cls.guest.boot()
+        cls.prepare()
+
+    @classmethod
     def check_needs(cls):
         """Skips without QEMU, guest kernel or busybox; with CI=true that fails."""
         missing = [name for name, found in (('qemu-system-x86', shutil.which(QEMU)),
-                                            ('linux-image-cloud-amd64', kernel()),
-                                            ('busybox-static', os.path.exists(BUSYBOX)))
+                                            ('linux-image-cloud-amd64', guest_image.kernel()),
+                                            ('busybox-static', os.path.exists(guest_image.BUSYBOX)))
                    if not found]
         missing += [p for p in cls.GUEST.get('programs', ()) if not os.path.exists(p)]
         missing += [t for t in cls.TOOLS if not shutil.which(t)]
@@ -321,7 +288,27 @@ class Case(xtest.Case):
     def setUp(self):
         super().setUp()
         self.addCleanup(self._report)
+        self.find_guest()
+        self.guest.run('rm -f /tmp/job.*')
+        self.guest.mark(self.id())
+
+    def at_end(self, script, status=0):
+        """Shell lines for the guest at the end of the test, if it lives then."""
+        self.addCleanup(lambda: self.guest.lost or self.guest.run(script, status))
+
+    @contextlib.contextmanager
+    def step(self, name):
+        """A part of a scenario: named in the console, and in the failure if it fails."""
+        begin, before = time.monotonic(), self.guest.doing
+        try:
+            self.guest.mark(name)
+            yield
+            self.guest.doing = before
+        except BaseException as e:
+            e.add_note(f'failed step, after {time.monotonic() - begin:.1f} s: {name}')
+            raise
 
     def _report(self):
-        if not self._outcome.success:
-            sys.stderr.write(f'--- guest\n{self.guest.report()}\n')
+        if self.has_failed():
+            sys.stderr.write(f'--- guest\n{self.guest.report(self.id())}\n')
+            sys.stderr.write(f'--- programs in it\n{self.guest.job_logs()}\n')

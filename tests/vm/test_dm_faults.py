@@ -44,16 +44,17 @@ class Faults:
     GUEST = {'modules': ('dm-flakey',), 'ports': (PORT,),
              'programs': (xtest.program('xnbd-server'), '/usr/sbin/dmsetup')}
 
+    SHARED, content = True, random.Random(1).randbytes(SIZE)
+
     @classmethod
     def disks(cls, folder):
-        cls.content = random.Random(1).randbytes(SIZE)
         with open(os.path.join(folder, 'disk'), 'wb') as f:
             f.write(cls.content)
         return [f.name]
 
     def serve_device(self, rows=WHOLE):
         self.guest.run(f"dmsetup create disk <<'.'\n{rows}\n.\n")
-        self.addCleanup(self.guest.run, 'dmsetup remove --retry disk')
+        self.at_end('dmsetup remove --retry disk')
         self.server = self.guest.start('xnbd-server', '--target', '--lport', str(PORT),
                                        '--laddr=0.0.0.0', '--threads=1',
                                        f'--engine={self.ENGINE}', DEVICE)
@@ -66,15 +67,15 @@ class Faults:
                 return True
             except (n.Closed, ConnectionError):
                 return False
-        xtest.wait_for(answers, 'server in the guest', 30)
+        xtest.wait_for(answers, 'server in the guest', 60)
 
     def kill_server(self):
-        if self.guest.is_running(self.server):
+        if not self.guest.lost and self.guest.is_running(self.server):
             self.guest.run('dmsetup resume disk')
             self.guest.end(self.server, 'KILL')
 
     def client(self, mode='structured'):
-        c = n.Raw(self.guest.address(PORT), timeout=30)
+        c = n.Raw(self.guest.address(PORT), timeout=60)
         self.addCleanup(c.close)
         return c.enter(mode)
 

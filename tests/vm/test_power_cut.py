@@ -34,7 +34,7 @@ from xtest import KIB, MIB  # noqa: E402
 
 SIZE, AREA, BIG = 20 * MIB, 4 * MIB, 256 * KIB
 IMAGE_SIZE = 8 * MIB  # of the target with snapshots
-SECONDS = 60  # a slow machine gets fewer cuts
+SECONDS = 40  # a slow machine gets fewer cuts
 ORIGIN, CONTROL, IMAGE_CONTROL = '/run/origin', '/run/control', '/run/image.control'
 MKFS = {'ext4': (), 'xfs': ('-m', 'reflink=0')}
 SLOW_RATE = 2 * MIB  # of a disk, when slow
@@ -205,12 +205,12 @@ class PowerCut:
         def answers():
             self.assertTrue(self.guest.is_running(job), self.guest.run(f'cat {job}.log'))
             try:
-                with n.Raw(self.guest.address(port), timeout=30) as c:
+                with n.Raw(self.guest.address(port), timeout=60) as c:
                     c.enter().disconnect()
                 return True
             except (n.Closed, ConnectionError):
                 return False
-        xtest.wait_for(answers, f'server on port {port}', 30)
+        xtest.wait_for(answers, f'server on port {port}', 60)
 
     def listen(self, port):
         return f'--lport={port}', '--laddr=0.0.0.0'
