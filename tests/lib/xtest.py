@@ -44,7 +44,7 @@ def is_sanitized(name='xnbd-server', kind=b'san_init'):
         return kind in f.read()
 
 
-def wait_for(condition, what, seconds=10.0, interval=0.02):
+def wait_for(condition, what, seconds=30.0, interval=0.02):
     """Polls until condition() is true and returns its value; fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
