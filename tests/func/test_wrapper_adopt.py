@@ -99,7 +99,8 @@ class Clients(SuccessorCase):
         self.survive(w)
         self.kill_worker(w, workers[0])
         first.expect_end()
-        self.assertIn(f'disk0: its server (pid {workers[0]}) has ended; 1 clients lost', w.log())
+        line = f'disk0: its server (pid {workers[0]}) has ended; 1 clients lost'
+        xtest.wait_for(lambda: line in w.log(), 'logged')
         self.assertTrue(w.enter('disk0').in_sync())
         w.stop()
         second.expect_end()
