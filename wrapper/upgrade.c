@@ -96,8 +96,8 @@ static bool is_at_rest(const struct worker *w, struct err *err)
 {
 	if (!w->ctl.out && !w->retires)
 		return true;
-	err_set(err, EBUSY, "not upgraded: the server of '%.100s' (pid %d) %s; try again",
-		w->export_name, (int)w->pid, w->retires ? "is being replaced" : "takes no clients");
+	err_set(err, EBUSY, "the server of '%.100s' (pid %d) %s; try again", w->export_name,
+		(int)w->pid, w->retires ? "is being replaced" : "takes no clients");
 	return false;
 }
 
@@ -109,11 +109,11 @@ static bool is_quiet(const struct upgrade *u, struct err *err)
 
 	ctl_server_each(&m->ctl, count_command, &l);
 	if (l.commands || m->additions || m->askings || m->evictions || m->gathers) {
-		err_set(err, EBUSY, "not upgraded: other commands are still under way; try again");
+		err_set(err, EBUSY, "other commands are still under way; try again");
 		return false;
 	}
 	if (m->reload) {
-		err_set(err, EBUSY, "not upgraded: a reload is still under way; try again");
+		err_set(err, EBUSY, "a reload is still under way; try again");
 		return false;
 	}
 	for (const struct worker *w = m->workers; w; w = w->next) {

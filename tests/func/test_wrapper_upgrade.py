@@ -53,8 +53,7 @@ class Handshakes(SuccessorCase):
         w.ctl('--remove-by-exportname', 'disk0')
         self.assertTrue(all(is_running(p) for p in negotiators))
         for client in clients:
-            [(_, item), _] = client.option(rawnbd.OPT_LIST)
-            self.assertEqual(item[4:8], b'late')
+            xtest.wait_for(lambda c=client: list(c.list()) == ['late'], 'it has heard of both')
             client.go('late')
             self.assertTrue(client.in_sync())
         xtest.wait_for(lambda: not any(is_running(p) for p in negotiators), 'all end', 5)
