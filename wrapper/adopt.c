@@ -18,9 +18,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+enum { ASK_AGAIN_MS = 20, ASKS_MAX = 500 };
 
 static void forget(struct reactor_timer *t)
 {
@@ -69,11 +72,40 @@ static void answered(struct worker *w, json_t *msg)
 		adopt_match(w);
 }
 
+static int send_question(struct worker *w)
+{
+	w->asked++;
+	return ctl_send(
+		&w->ctl, json_pack("{s:s, s:i}", "cmd", "adopt", "protocol", ADOPT_PROTOCOL), -1);
+}
+
+static void ask_again(struct reactor_timer *t)
+{
+	struct worker *w = container_of(t, struct worker, again);
+
+	if (w->adopting && w->ctl.fd >= 0)
+		send_question(w);
+}
+
+/*
+ * It has a master: we ourselves, before the exec, or one that was killed. A child of that which has
+ * not yet become another program holds on to the connection for a moment.
+ */
+static bool is_leaving(pid_t master)
+{
+	return master > 0 && (master == getpid() || (kill(master, 0) < 0 && errno == ESRCH));
+}
+
 /* An older one, or a newer: what everyone has always known. */
 static void refused(struct worker *w, json_t *msg)
 {
 	const char *text = json_string_value(json_object_get(msg, "error"));
+	pid_t master = (pid_t)json_integer_value(json_object_get(msg, "master"));
 
+	if (!w->foreign && is_leaving(master) && w->asked < ASKS_MAX) {
+		reactor_timer_set(&w->master->reactor, &w->again, ASK_AGAIN_MS);
+		return;
+	}
 	if (w->foreign || json_object_get(msg, "master")) {
 		log_warn("%s: its server cannot be taken over: %s", w->ctl_path, text ? text : "?");
 		drop(w);
@@ -129,6 +161,7 @@ static struct worker *new_worker(struct master *m, const char *path)
 		.adopting = true};
 	w->ctl.fd = -1;
 	w->deadline.fn = worker_too_late;
+	w->again.fn = ask_again;
 	w->export_name = strdup(str_base_name(path));
 	snprintf(w->ctl_path, sizeof(w->ctl_path), "%s", path);
 	m->workers = w;
@@ -153,8 +186,7 @@ static int ask(struct master *m, const char *path, int fd)
 		return -ENOMEM;
 	}
 	w->ctl.in.limit = CTL_ANSWER_MAX; /* it may have many clients */
-	return ctl_send(
-		&w->ctl, json_pack("{s:s, s:i}", "cmd", "adopt", "protocol", ADOPT_PROTOCOL), -1);
+	return send_question(w);
 }
 
 /* Names end in a number; those of new ones must be others. */

@@ -525,6 +525,7 @@ void worker_forget(struct worker *w)
 	ask_again(w);
 	while (w->clients)
 		forget_client(w, &w->clients);
+	reactor_timer_cancel(&w->master->reactor, &w->again);
 	reactor_timer_cancel(&w->master->reactor, &w->deadline);
 	ctl_conn_done(&w->ctl);
 	reactor_remove(&w->master->reactor, &w->process);

@@ -61,7 +61,9 @@ struct worker {
 	struct client *clients;
 	unsigned client_count;
 	/* Of before; adopt.h */
-	bool adopting, foreign; /* has not answered yet; does not know "adopt" */
+	bool adopting, foreign;     /* has not answered yet; does not know "adopt" */
+	unsigned asked;             /* times */
+	struct reactor_timer again; /* when it is asked once more */
 	bool of_proxy;
 	int pidfd;                    /* -1 = a child of ours, or has ended */
 	struct reactor_watch process; /* pidfd */

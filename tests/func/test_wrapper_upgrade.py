@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """xnbd-wrapper-ctl upgrade: the master becomes another program, and no client notices."""
 
+import ctypes
 import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -14,6 +16,19 @@ import rawnbd  # noqa: E402
 import xtest  # noqa: E402
 from wrapper_fixture import MIB, config_text, is_running, kill  # noqa: E402
 from wrapper_successor import SuccessorCase  # noqa: E402
+
+
+PIDFD_GETFD = 438  # number of the system call, on all but Alpha
+
+
+def copy_sockets(pid):
+    """Our own descriptors of all sockets of a process."""
+    pidfd, folder = os.pidfd_open(pid), f'/proc/{pid}/fd'
+    sockets = [int(fd) for fd in os.listdir(folder)
+               if os.readlink(f'{folder}/{fd}').startswith('socket:')]
+    copies = [ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, fd, 0) for fd in sockets]
+    os.close(pidfd)
+    return copies
 
 
 class Handshakes(SuccessorCase):
@@ -40,6 +55,19 @@ class Handshakes(SuccessorCase):
                 self.assertEqual(client.call(rawnbd.READ, 0, 4096).data, f.read(4096))
         self.assertEqual((w.client_count('disk0'), w.client_count('disk1')), (2, 2))
         xtest.wait_for(lambda: not is_running(before), 'ends with the last handshake', 5)
+
+    def test_copies_of_its_sockets(self):
+        """A child has them until it is another program; so the servers still see the master of
+        before. Here it takes its time."""
+        w = self.wrap(exports=self.files(2))
+        clients = [w.enter('disk0'), w.enter('disk1')]
+        copies = copy_sockets(w.pid)
+        late = threading.Timer(1, lambda: [os.close(fd) for fd in copies])
+        late.start()
+        answer = self.upgrade(w)
+        late.join()
+        self.assertEqual(answer['clients'], 2)
+        self.assertTrue(all(c.in_sync() for c in clients))
 
     def test_through_several(self):
         """Each upgrade leaves one more negotiator behind that has a client."""
