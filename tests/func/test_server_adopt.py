@@ -236,6 +236,7 @@ class Masters(AdoptCase):
     def test_without_a_master_there_is_nothing_to_adopt(self):
         control = self.path('c')
         self.serve(self.image_path, '--control', control)
+        xtest.wait_for(lambda: xtest.answers(control), 'its control socket is there')
         c = Control(control)
         self.addCleanup(c.close)
         self.assertIn('not started by a master', c.call('adopt', protocol=1)['error'])

@@ -261,7 +261,8 @@ class Case(unittest.TestCase):
         """xnbd-server on a unix socket; the daemon gets .socket (path) and .uri."""
         name = f'nbd.{self._daemons}.sock'
         argv = [*prefix, *self.serve_args(image, f'--socket={self.path(name)}', *args)]
-        d = self.start(argv, [self.path(name)], **options)
+        controls = [a.split('=', 1)[1] for a in argv if str(a).startswith('--control=')]
+        d = self.start(argv, [self.path(name), *controls], **options)
         d.socket = self.path(name)
         d.uri = f'nbd+unix:///?socket={d.socket}'
         return d
