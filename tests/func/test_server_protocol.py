@@ -179,7 +179,7 @@ class Framing(Protocol):
         self.assertEqual(self.content(), before)
 
     def test_92_clients_that_vanish_cause_no_log_lines(self):
-        before = self.server.stderr()
+        before = xtest.wait_for(self.server.stderr, 'it has said that it serves')
         for _ in range(20):
             self.client().close()
         self.assertTrue(self.client().in_sync())
