@@ -242,22 +242,27 @@ void reactor_defer(struct reactor *r, struct reactor_task *t)
 	queue_add(&r->deferred, t);
 }
 
-void reactor_undefer(struct reactor *r, struct reactor_task *t)
+static void queue_remove(struct reactor_queue *q, const struct reactor_task *t)
 {
 	struct reactor_queue kept;
 	struct reactor_task *other;
 
-	if (!t->queued)
-		return;
 	queue_init(&kept);
-	while ((other = queue_pop(&r->deferred))) {
+	while ((other = queue_pop(q))) {
 		if (other != t)
 			queue_add(&kept, other);
 	}
-	t->queued = false;
-	queue_init(&r->deferred);
+	queue_init(q);
 	while ((other = queue_pop(&kept)))
-		queue_add(&r->deferred, other);
+		queue_add(q, other);
+}
+
+void reactor_undefer(struct reactor *r, struct reactor_task *t)
+{
+	if (!t->queued)
+		return;
+	queue_remove(&r->deferred, t);
+	t->queued = false;
 }
 
 /* Tasks that defer tasks without end must not keep timers and sockets waiting. */
@@ -285,6 +290,13 @@ void reactor_post(struct reactor *r, struct reactor_task *t)
 		ignored = write(r->wake_fd, &one, sizeof(one));
 	pthread_mutex_unlock(&r->lock);
 	(void)ignored;
+}
+
+void reactor_unpost(struct reactor *r, struct reactor_task *t)
+{
+	pthread_mutex_lock(&r->lock);
+	queue_remove(&r->posted, t);
+	pthread_mutex_unlock(&r->lock);
 }
 
 static void run_posted(struct reactor *r)

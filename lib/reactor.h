@@ -95,5 +95,7 @@ void reactor_undefer(struct reactor *r, struct reactor_task *t);
 
 /* From any thread: T runs soon in R's thread. T must not be posted again before it ran. */
 void reactor_post(struct reactor *r, struct reactor_task *t);
+/* In R's thread, not from a posted task: T does not run. Nobody may post it at the same time. */
+void reactor_unpost(struct reactor *r, struct reactor_task *t);
 
 #endif

@@ -141,6 +141,23 @@ static void test_order_of_a_turn(void **state)
 	close(fd);
 }
 
+static void test_unpost(void **state)
+{
+	(void)state;
+	reset_tasks();
+	for (int i = 0; i < 3; i++)
+		reactor_post(&reactor, &tasks[i].task);
+	reactor_unpost(&reactor, &tasks[1].task);
+	reactor_unpost(&reactor, &tasks[1].task);
+	loop_turn(&reactor);
+	assert_string_equal(trace, "ac");
+	reactor_post(&reactor, &tasks[1].task);
+	reactor_unpost(&reactor, &tasks[1].task);
+	reactor_post(&reactor, &tasks[1].task); /* the queue is whole */
+	loop_turn(&reactor);
+	assert_string_equal(trace, "acb");
+}
+
 static unsigned posts_run;
 
 static void count_post(struct reactor_task *t)
@@ -301,6 +318,7 @@ int main(void)
 		TEST(test_defer),
 		TEST(test_undefer),
 		TEST(test_order_of_a_turn),
+		TEST(test_unpost),
 		TEST(test_posts_from_threads),
 		TEST(test_post_again_from_the_task),
 		TEST(test_stop_from_another_thread),
