@@ -93,7 +93,9 @@ def include_folders(path):
     """Where the compiler looks for the headers that the header PATH includes."""
     folders = [os.path.dirname(path), "lib"]
     if path.split("/")[0] not in ["lib", *PROGRAMS]:
-        folders += ["tests/lib", *PROGRAMS]
+        # Programs may have headers of the same name; tests of one mean its own.
+        own = [part for part in path.split("/") if part in PROGRAMS]
+        folders += ["tests/lib", *own, *PROGRAMS]
     return folders
 
 
