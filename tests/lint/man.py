@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
-            "xnbd-bgctl": "bgctl"}
+            "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
