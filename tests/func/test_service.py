@@ -296,6 +296,7 @@ class Units(WrapperCase):
                     '/lib/systemd/system/xnbd-server@.service', '/lib/tmpfiles.d/xnbd.conf',
                     '/etc/logrotate.d/xnbd', '/bash-completion/completions/xnbd-wrapper',
                     '/bash-completion/completions/xnbd-bgctl', '/init/xnbd-wrapper',
+                    '/sbin/sm-notify', '/man8/sm-notify.8', '/systemd/rpc-statd-notify.conf',
                     '/sbin/xnbd-wrapper', '/sbin/xnbd-server', '/man8/xnbd-wrapper.8'):
             matching = [p for p in found if p.endswith(end)]
             self.assertEqual(len(matching), 1, f'{end}: {matching}')
@@ -420,7 +421,7 @@ class Completion(WrapperCase):
         super().setUp()
         self.require('bash')
         folders = {os.path.dirname(xtest.program(p)) for p in ('xnbd-server', 'xnbd-wrapper',
-                                                               'xnbd-bgctl')}
+                                                               'xnbd-bgctl', 'sm-notify')}
         self.env = {'PATH': ':'.join([*folders, os.environ['PATH']])}
 
     def complete(self, line):
@@ -432,7 +433,8 @@ class Completion(WrapperCase):
         return out.split('\n')[:-1] if out.strip() else []
 
     def test_every_option_is_offered(self):
-        for program in ('xnbd-server', 'xnbd-wrapper', 'xnbd-wrapper-ctl', 'xnbd-bgctl'):
+        for program in ('xnbd-server', 'xnbd-wrapper', 'xnbd-wrapper-ctl', 'xnbd-bgctl',
+                        'sm-notify'):
             text = self.run_cmd(xtest.program(program), '--help')
             options = re.findall(r'^  (?:-\S, |    )(--[a-z0-9-]+)', text, re.M)
             self.assertEqual(self.complete(f'{program} -'), options)
@@ -445,12 +447,13 @@ class Completion(WrapperCase):
         self.assertEqual(self.complete('xnbd-server -e i'), ['io_uring'])
         self.assertEqual(self.complete('xnbd-server --engine='), ['auto', 'io_uring', 'threads'])
         self.assertEqual(self.complete('xnbd-wrapper --lport '), [])
+        self.assertEqual(self.complete('sm-notify -m '), [])
 
     def test_files(self):
         self.image(MIB, 'one.img')
         self.image(MIB, 'two.img')
         for line in ('xnbd-server --target o', 'xnbd-wrapper --imgfile o', 'xnbd-wrapper -c o',
-                     'xnbd-bgctl --query o'):
+                     'xnbd-bgctl --query o', 'sm-notify -P o'):
             self.assertEqual(self.complete(line), ['one.img'])
 
     def test_commands_are_commands(self):
