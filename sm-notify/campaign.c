@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	FLUSH_MS = 1000,
-	COPIES_FOR = 5000, /* units; more would make a flood of it */
+	FLUSH_AGAIN_MS = 5000, /* after one that failed */
+	COPIES_FOR = 5000,     /* units; more would make a flood of it */
 	COPIES = 3,
 	STARTS_PER_MS = 128, /* keeps the order of the list, and those behind from looking late */
 };
@@ -82,20 +84,34 @@ void campaign_on_room(void *arg)
 
 /* The list on disk. */
 
-static void flush(struct campaign *c)
+void campaign_list_failed(struct campaign *c, const struct err *err)
 {
-	struct err err;
+	bool *said = &c->said[MIN_OF((unsigned)err->code, (unsigned)CAMPAIGN_ERRORS - 1)];
 
-	if (monlist_is_dirty(c->job->list) && monlist_flush(c->job->list, &err) < 0)
-		log_warn("%s", err.text);
+	if (!*said)
+		log_warn("%s; tried again until the end", err->text);
+	*said = true;
+}
+
+static bool flush(struct campaign *c)
+{
+	struct err err = {0};
+
+	if (!monlist_is_dirty(c->job->list))
+		return true;
+	if (monlist_flush(c->job->list, &err) < 0) {
+		campaign_list_failed(c, &err);
+		return false;
+	}
+	memset(c->said, 0, sizeof(c->said)); /* that is over: the next one is news */
+	return true;
 }
 
 static void on_flush_timer(struct reactor_timer *t)
 {
 	struct campaign *c = container_of(t, struct campaign, flush_timer);
 
-	flush(c);
-	reactor_timer_set(c->reactor, t, FLUSH_MS);
+	reactor_timer_set(c->reactor, t, flush(c) ? FLUSH_MS : FLUSH_AGAIN_MS);
 }
 
 /* Beginning and end. */

@@ -39,7 +39,7 @@ static void took_name(struct campaign *c, struct unit *u, const struct plan_step
 		return;
 	log_told(c, u, s);
 	if (unit_advance(&c->units, u, &err) < 0)
-		log_warn("%s", err.text);
+		campaign_list_failed(c, &err);
 	if (more) {
 		campaign_run_steps(c, u, &steps);
 		return;

@@ -13,6 +13,8 @@
 #include "unit.h"
 #include "xid.h"
 
+enum { CAMPAIGN_ERRORS = 256 }; /* more than there are errno values */
+
 struct campaign {
 	const struct campaign_job *job;
 	struct reactor *reactor;
@@ -25,6 +27,7 @@ struct campaign {
 	struct reactor_task pump;
 	struct reactor_timer pump_timer, flush_timer;
 	struct campaign_result *result;
+	bool said[CAMPAIGN_ERRORS]; /* failures of the list on disk that last, by errno */
 };
 
 static inline struct unit *campaign_unit(struct campaign *c, uint32_t number)
@@ -39,6 +42,8 @@ static inline uint32_t campaign_number(const struct campaign *c, const struct un
 
 /* As it is now; to be taken anew for each event. */
 const struct plan_world *campaign_world(struct campaign *c);
+/* A record could not be dropped. That is said once for each errno, however many there are. */
+void campaign_list_failed(struct campaign *c, const struct err *err);
 
 /* campaign_steps.c */
 

@@ -13,11 +13,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/vfs.h>
 
 enum { TEXT_ROOM = PATH_MAX + 256 };
 
@@ -73,7 +74,8 @@ int guard_lock(int sm)
 		return 0;
 	if (errno == EWOULDBLOCK)
 		return -EWOULDBLOCK;
-	log_debug("no lock on this file system: %s", strerror(errno));
+	log_warn("folder sm cannot be locked: %s; nothing keeps another run from notifying too",
+		strerror(errno));
 	return 0;
 }
 
@@ -83,14 +85,12 @@ static size_t build(const struct guard *g, char text[TEXT_ROOM], pid_t pid, cons
 		pid, g->boot, g->directory, g->folder, outcome);
 }
 
-/* Was the file made since boot? By the wall clock, which may lie; it is for foreign files only. */
-static bool is_of_this_boot(const struct stat *st)
+/* Does a boot empty its file system? A time cannot tell: the clock may have been set since. */
+static bool is_of_this_boot(int fd)
 {
-	struct timespec up, now;
+	struct statfs fs;
 
-	clock_gettime(CLOCK_BOOTTIME, &up);
-	clock_gettime(CLOCK_REALTIME, &now);
-	return st->st_ctim.tv_sec >= now.tv_sec - up.tv_sec - 1;
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 static enum guard_outcome outcome_of(const struct guard *g, const char *text, pid_t pid)
@@ -128,7 +128,7 @@ enum guard_outcome guard_look(const struct guard *g, pid_t *ret_pid)
 	if (digits > 0 && digits < 10)
 		*ret_pid = atoi(text);
 	if (is_foreign(text, digits))
-		return is_of_this_boot(&st) ? GUARD_DONE : GUARD_NONE;
+		return is_of_this_boot(fd) ? GUARD_DONE : GUARD_NONE;
 	return *g->boot ? outcome_of(g, text, *ret_pid) : GUARD_NONE;
 }
 

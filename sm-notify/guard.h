@@ -6,8 +6,8 @@
  * that in this boot, for this very folder, peers were told, or are being told. So nothing but a
  * success can ever keep us from notifying: not a file of another boot, not one half written, not a
  * full or read-only /run. The file of /var/lib/nfs is sm-notify.pid; the reference's file of that
- * name, which has a process id and no more, counts if it was made in this boot. First line: process
- * id.
+ * name, which has a process id and no more, counts where a boot removes it (tmpfs). First line:
+ * process id.
  */
 #ifndef SM_NOTIFY_GUARD_H
 #define SM_NOTIFY_GUARD_H
@@ -39,7 +39,10 @@ struct guard {
 void guard_init(
 	struct guard *g, const char *run_dir, const char *proc_root, const char *directory, int sm);
 
-/* -EWOULDBLOCK: another process has it. Held until SM and all its copies are closed. */
+/*
+ * -EWOULDBLOCK: another process has it. Held until SM and all its copies are closed. Where there
+ * are no locks that is logged, no more: notifying twice is better than not at all.
+ */
 int guard_lock(int sm);
 
 /* What is known. *RET_PID: of the process that wrote it, 0 if that is not to be read. */

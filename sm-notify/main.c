@@ -159,14 +159,15 @@ static int conclude(struct run *r, const struct campaign_result *result)
 {
 	struct monlist *l = &r->prepared.list;
 	struct err err = {0};
+	int flushed = monlist_flush(l, &err);
 
-	if (monlist_flush(l, &err) < 0)
-		log_error("%s", err.text);
+	if (flushed < 0)
+		log_error("%s; after the next boot peers may be notified again", err.text);
 	set_guard(r, result->not_told == 0 && !result->stopped ? GUARD_DONE : GUARD_FAILED);
 	report_log(&r->job, result);
 	if (r->settings.json)
 		report_json(stdout, &r->job, result);
-	return result->not_told == 0 && l->complete ? EXIT_TOLD : EXIT_FAILED;
+	return result->not_told == 0 && l->complete && flushed == 0 ? EXIT_TOLD : EXIT_FAILED;
 }
 
 static int tell(struct run *r, struct err *err)

@@ -43,8 +43,9 @@ struct monlist_peer {
 	uint32_t name;      /* offset */
 	uint32_t first;     /* of its records in `records` */
 	uint32_t count;     /* of these; at least 1 */
-	uint32_t left : 31; /* of these not yet done */
+	uint32_t left : 30; /* of these not yet done */
 	uint32_t dirty : 1; /* some are done, and its file is as before */
+	uint32_t said : 1;  /* what is in the way of it was said before */
 };
 
 struct monlist {
@@ -66,7 +67,7 @@ struct monlist {
 	uint32_t partial;  /* peers whose file is to be rewritten (dirty) */
 	uint32_t reported; /* lines logged of things in the way */
 	bool quiet;        /* things in the way were said before */
-	bool unsynced;     /* something was removed from sm.bak since it was last synced */
+	bool unsynced;     /* something was changed in sm.bak since it was last synced */
 };
 
 void monlist_init(struct monlist *l);
@@ -126,7 +127,8 @@ int monlist_drop(
 
 /*
  * Rewrites the files of peers with some records done, and syncs the folder. To be called at the
- * end, and about every second while there is something to do (monlist_is_dirty()).
+ * end, and about every second while there is something to do (monlist_is_dirty()). On failure there
+ * still is, ERR says what was first in the way, and the next call tries all of it again.
  */
 int monlist_flush(struct monlist *l, struct err *err);
 

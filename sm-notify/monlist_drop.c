@@ -122,11 +122,24 @@ static int rewrite_opened(
 	return r;
 }
 
+/* What is in the way is said the first time. */
+static int open_again(struct monlist *l, struct monlist_peer *p, struct stat *st)
+{
+	bool quiet = l->quiet;
+	int fd;
+
+	l->quiet = quiet || p->said;
+	fd = monlist_open_file(l, l->bak, monlist_peer_name(l, p), st);
+	l->quiet = quiet;
+	p->said = fd < 0;
+	return fd;
+}
+
 static int rewrite(struct monlist *l, struct monlist_peer *p, struct err *err)
 {
 	const char *name = monlist_peer_name(l, p);
 	struct stat st;
-	CLEANUP_FD int fd = monlist_open_file(l, l->bak, name, &st);
+	CLEANUP_FD int fd = open_again(l, p, &st);
 	int r = fd < 0 ? fd : rewrite_opened(l, p, fd, &st);
 
 	if (r < 0 && r != -ENOENT)
@@ -171,7 +184,7 @@ int monlist_flush(struct monlist *l, struct err *err)
 	if (!l->unsynced)
 		return r;
 	sync = draft_sync_folder(l->bak);
-	l->unsynced = false; /* once is enough: what is not synced now is told again, no more */
+	l->unsynced = sync < 0;
 	if (sync < 0 && r == 0)
 		r = err_sys(err, -sync, "%.300s/sm.bak: sync", l->path);
 	return r;

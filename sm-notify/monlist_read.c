@@ -154,7 +154,7 @@ static int add_peer(struct monlist *l, const char *name, uint32_t first, int64_t
 	p = &l->peers[l->peer_count++];
 	*p = (struct monlist_peer){.mtime = mtime, .name = offset, .first = first};
 	p->count = l->record_count - first;
-	p->left = p->count & INT32_MAX;
+	p->left = p->count & ((1U << 30) - 1); /* MONLIST_RECORDS_MAX is less */
 	return 0;
 }
 

@@ -20,6 +20,7 @@ enum {
 	STACK = 512 * 1024, /* only what is touched takes memory */
 	IDLE_S = 2,         /* a thread without work ends after so long */
 	BEGIN_MAX = 8,      /* lookups begun at once, and a millisecond later the next */
+	ENDING_MAX = RESOLVE_URGENT_MAX + RESOLVE_OTHERS_MAX + 1,
 };
 
 struct job {
@@ -48,6 +49,8 @@ struct resolve_crew {
 	struct resolve *owner; /* NULL: gone, all threads end */
 	struct job_list jobs, done;
 	struct worker *workers;
+	pthread_t retired; /* the last one that ended for want of work, to be joined */
+	bool has_retired;
 	unsigned refs;          /* workers, the owner, a posted task */
 	unsigned threads, busy; /* workers, and those in a lookup: the others take what waits */
 	unsigned waiting;       /* jobs not begun */
@@ -196,8 +199,7 @@ static void work_off(struct worker *w, struct job *j)
 		post(c);
 }
 
-/* Nobody will wait for this thread. */
-static void dismiss(struct worker *w)
+static void strike_off(struct worker *w)
 {
 	struct worker **p = &w->crew->workers;
 
@@ -205,7 +207,26 @@ static void dismiss(struct worker *w)
 		p = &(*p)->next;
 	*p = w->next;
 	w->crew->threads--;
+}
+
+/* Nobody will wait for this thread. */
+static void dismiss(struct worker *w)
+{
+	strike_off(w);
 	pthread_detach(w->thread);
+}
+
+/* It ends by itself: the next one to do so, or who ends us all, waits for that. Any before it? */
+static bool retire(struct worker *w, pthread_t *ret_before)
+{
+	struct resolve_crew *c = w->crew;
+	bool any = c->has_retired;
+
+	strike_off(w);
+	*ret_before = c->retired;
+	c->retired = w->thread;
+	c->has_retired = true;
+	return any;
 }
 
 static void *work(void *arg)
@@ -213,14 +234,18 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct resolve_crew *c = w->crew;
 	struct job *j;
+	pthread_t before;
+	bool any = false;
 
 	pthread_mutex_lock(&c->lock);
 	while ((j = next_job(c)))
 		work_off(w, j);
 	if (c->owner)
-		dismiss(w);
+		any = retire(w, &before);
 	free(w);
 	crew_leave(c);
+	if (any)
+		pthread_join(before, NULL);
 	return NULL;
 }
 
@@ -383,7 +408,7 @@ int resolve_init(
 }
 
 /* Threads that hang are left behind; how many are not, and will end now. With the lock. */
-static size_t part(struct resolve_crew *c, pthread_t ret[RESOLVE_URGENT_MAX + RESOLVE_OTHERS_MAX])
+static size_t part(struct resolve_crew *c, pthread_t ret[ENDING_MAX])
 {
 	struct worker *next;
 	size_t n = 0;
@@ -395,12 +420,14 @@ static size_t part(struct resolve_crew *c, pthread_t ret[RESOLVE_URGENT_MAX + RE
 		else
 			ret[n++] = w->thread;
 	}
+	if (c->has_retired)
+		ret[n++] = c->retired;
 	return n;
 }
 
 static void crew_done(struct resolve *s, struct resolve_crew *c)
 {
-	pthread_t ending[RESOLVE_URGENT_MAX + RESOLVE_OTHERS_MAX];
+	pthread_t ending[ENDING_MAX];
 	size_t n;
 
 	pthread_mutex_lock(&c->lock);

@@ -12,9 +12,11 @@
 #include "util.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -137,7 +139,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void run(void)
+static void run_loaded(void)
 {
 	struct campaign_job job = {.settings = &settings,
 		.self = &self,
@@ -147,10 +149,17 @@ static void run(void)
 		.reactor = &reactor};
 	struct err err = {0};
 
-	assert_int_equal(monlist_open(&list, dir.temp.folder, &err), 0);
-	assert_int_equal(monlist_load(&list, &err), 0);
 	assert_int_equal(campaign_run(&job, &result, &err), 0);
 	report_log(&job, &result);
+}
+
+static void run(void)
+{
+	struct err err = {0};
+
+	assert_int_equal(monlist_open(&list, dir.temp.folder, &err), 0);
+	assert_int_equal(monlist_load(&list, &err), 0);
+	run_loaded();
 }
 
 static void test_told(void **state)
@@ -261,6 +270,66 @@ static void test_our_name(void **state)
 	}
 }
 
+static unsigned count_of(const char *text, const char *words)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, words))) {
+		text += strlen(words);
+		n++;
+	}
+	return n;
+}
+
+/* Files that cannot be rewritten for want of room: said once, however often it is tried. */
+static void test_no_room(void **state)
+{
+	struct rlimit before, none;
+	struct err err = {0};
+
+	(void)state;
+	peers[1].manner = SILENT;
+	settings.retry_ms = 2500;
+	for (int i = 0; i < 3; i++) {
+		static const char *const files[] = {"sm.bak/a", "sm.bak/b", "sm.bak/c"};
+
+		statedir_put(&dir, files[i], LINE("127.0.0.21", "me") LINE("127.0.0.22", "me"));
+	}
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 10;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	run();
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(count_of(dir.log, "not rewritten"), 1);
+	assert_non_null(strstr(dir.log, "tried again"));
+	assert_string_equal(
+		statedir_text(&dir, "sm.bak/b"), LINE("127.0.0.21", "me") LINE("127.0.0.22", "me"));
+	assert_int_equal(monlist_flush(&list, &err), 0);
+	assert_string_equal(statedir_text(&dir, "sm.bak/b"), LINE("127.0.0.22", "me"));
+}
+
+/* Something in the place of a file: it is not spoken of every second. */
+static void test_record_replaced(void **state)
+{
+	struct err err = {0};
+
+	(void)state;
+	peers[0].manner = NO_SHORT_NAME;
+	settings.retry_ms = 2500;
+	statedir_put(&dir, "sm.bak/a", LINE("127.0.0.21", "me.lab.test"));
+	statedir_put(&dir, "sm.bak/b", LINE("127.0.0.22", "me"));
+	assert_int_equal(monlist_open(&list, dir.temp.folder, &err), 0);
+	assert_int_equal(monlist_load(&list, &err), 0);
+	unlink(statedir_path(&dir, "sm.bak/b"));
+	assert_int_equal(symlink("a", statedir_path(&dir, "sm.bak/b")), 0);
+	run_loaded();
+	assert_int_equal(result.told, 1);
+	assert_int_equal(count_of(dir.log, "a symbolic link"), 1);
+	assert_int_equal(count_of(dir.log, "not rewritten"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -274,6 +343,8 @@ int main(void)
 		TEST(test_one_name_of_two),
 		TEST(test_stopped),
 		TEST(test_our_name),
+		TEST(test_no_room),
+		TEST(test_record_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,8 @@ static void test_file_gone_meanwhile(void **state)
 
 static void test_link_meanwhile(void **state)
 {
+	struct err err = {0};
+
 	(void)state;
 	load(A);
 	statedir_put(&dir, "secret", A B);
@@ -186,6 +188,15 @@ static void test_link_meanwhile(void **state)
 	assert_int_equal(drop("a.lab.test"), -EINVAL);
 	assert_string_equal(statedir_text(&dir, "secret"), A B);
 	assert_true(statedir_has(&dir, "sm.bak/peer"));
+	assert_int_equal(dir.lines, 1);
+	for (int i = 0; i < 3; i++) { /* tried again, not said again */
+		assert_true(monlist_flush(&list, &err) < 0);
+		assert_non_null(strstr(err.text, "not rewritten"));
+		assert_true(monlist_is_dirty(&list));
+	}
+	assert_int_equal(dir.lines, 1);
+	unlink(statedir_path(&dir, "sm.bak/peer"));
+	flush();
 }
 
 static void test_the_longest_names(void **state)
@@ -252,6 +263,7 @@ static void test_no_room(void **state)
 	assert_true(monlist_is_dirty(&list));
 	flush();
 	assert_string_equal(statedir_text(&dir, "sm.bak/peer"), B);
+	assert_int_equal(dir.lines, 0); /* that is for who called */
 }
 
 static void test_in_place(void **state)

@@ -9,6 +9,7 @@
 #include "resolve.h"
 #include "util.h"
 
+#include <dirent.h>
 #include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -223,6 +224,43 @@ static void test_limits(void **state)
 	assert_int_equal(most_hanging, RESOLVE_URGENT_MAX + RESOLVE_OTHERS_MAX);
 }
 
+static unsigned count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Threads end when there is nothing to do, and others begin when there is something again. */
+static void test_idle(void **state)
+{
+	const struct timespec moment = {0, 20000000};
+	unsigned before = count_threads();
+	uint64_t end = clock_ms() + 60000;
+
+	(void)state;
+	for (uint32_t u = 0; u < 30; u++)
+		names[u] = "wait";
+	for (uint32_t u = 0; u < 30; u++)
+		resolve_want(&resolve, u, true);
+	run_until_hanging(30);
+	assert_true(count_threads() >= before + 30);
+	release();
+	run_until_ended(30);
+	while (count_threads() > before) {
+		CHECK(clock_ms() < end);
+		nanosleep(&moment, NULL);
+	}
+	for (uint32_t u = 30; u < 60; u++)
+		resolve_want(&resolve, u, true);
+	run_until_ended(60);
+}
+
 /* Nobody waits for those that hang: what they bring later is thrown away. */
 static void test_left_behind(void **state)
 {
@@ -261,6 +299,7 @@ int main(void)
 		TEST(test_many),
 		TEST(test_hanging),
 		TEST(test_limits),
+		TEST(test_idle),
 		TEST(test_left_behind),
 		TEST(test_done_with_results),
 	};
