@@ -16,7 +16,8 @@ from sm_peers import TCP, UDP  # noqa: E402
 
 LIVE, LIVE6, DEAD, DEAD6 = '10.81.0.1', 'fd81::1', '10.82.0.1', 'fd82::1'
 CLIENT = 'client.lab.test'
-SLOW = 4 if xtest.is_sanitized('sm-notify') else 1
+# More than it may take on any machine; the reference needed minutes, if it got there at all.
+SOON = 30
 SILENT = staticmethod(lambda peer, call, reply: [])
 
 
@@ -30,11 +31,18 @@ class Names(sm_lab.Case):
         self.etc['resolv.conf'] = f'nameserver {FARM}\noptions timeout:{timeout}\n'
         return sm_peers.Resolver(self.farm, FARM, names)
 
-    def quick(self, peer, seconds=1.0, *options):
+    def quick(self, peer, *options):
         run = self.notify(*options)
         self.check_names(peer)
         self.assertEqual(self.left(), [])
-        self.assertLess(run.summary['seconds'], seconds * SLOW, run.log)
+        self.assertLess(run.summary['seconds'], SOON, run.log)
+        return run
+
+    def given_up(self, *options, seconds=3):
+        """With some peer that cannot be told."""
+        run = self.notify(*options, retry=seconds, status=1)
+        self.assertGreaterEqual(run.summary['seconds'], seconds)
+        self.assertLess(run.summary['seconds'], SOON, run.log)
         return run
 
 
@@ -65,7 +73,7 @@ class Addresses(Names):
         self.assertEqual({c.source[0] for c in six.calls}, {SERVER6})
         self.assertEqual({c.source[0].partition('%')[0] for c in scoped.calls},
                          {'fe80::ff:fe00:1'})
-        self.assertLess(run.summary['seconds'], SLOW)
+        self.assertLess(run.summary['seconds'], SOON)
 
     def test_file_names_are_literals(self):
         """Peers without a name in the DNS; the record has an unusable one."""
@@ -79,7 +87,7 @@ class Addresses(Names):
             self.check_names(p)
 
     def test_race(self):
-        """30, 31: one of several addresses is alive, whichever: told at once."""
+        """30, 31: one of several addresses is alive, whichever: told, and each is tried once."""
         places = {'first': (LIVE, DEAD), 'second': ('10.82.0.2', '10.81.0.2'),
                   'last': ('10.82.0.3', 'fd82::3', '10.83.0.3', '10.81.0.3'),
                   'six': ('10.82.0.4', LIVE6), 'four': (DEAD6, '10.81.0.5')}
@@ -94,7 +102,9 @@ class Addresses(Names):
         for kind, peer in peers.items():
             self.check_names(peer)
         self.assertEqual(self.left(), [])
-        self.assertLess(run.summary['seconds'], SLOW)
+        if run.summary['seconds'] < 0.9:  # before anybody is asked again
+            self.assertLessEqual(run.summary['datagrams']['sent'], 12 + 2 * len(peers))
+        self.assertLess(run.summary['seconds'], SOON)
 
     def test_no_way_for_ipv6(self):
         """32"""
@@ -111,10 +121,9 @@ class Addresses(Names):
         self.hosts(CLIENT, LIVE6, LIVE)
         self.record(CLIENT, CLIENT)
         self.record('six.lab.test', LIVE6)
-        run = self.notify(retry=3, status=1)
+        self.given_up()
         self.check_names(peer)
         self.assertEqual([r[0] for r in self.left()], ['six.lab.test'])
-        self.assertAlmostEqual(run.summary['seconds'], 3, delta=0.5 * SLOW)
 
     def test_loopback(self):
         """36: a hosts file of the kind "127.0.1.1 myself"; nobody listens there."""
@@ -122,7 +131,7 @@ class Addresses(Names):
         self.record('odd.lab.test', 'odd.lab.test')
         peer = self.peer(LIVE)
         self.record(CLIENT, LIVE)
-        run = self.notify(retry=3, status=1)
+        run = self.given_up()
         self.check_names(peer)
         self.assertIn('odd.lab.test: not notified: nobody listens there', run.log)
 
@@ -131,7 +140,7 @@ class Addresses(Names):
         a, b = self.peer(LIVE), self.peer('10.81.0.2')
         for mon in (LIVE, '10.81.0.2', DEAD):
             self.record(CLIENT, mon)
-        self.notify(retry=3, status=1)
+        self.given_up()
         self.check_names(a)
         self.check_names(b)
         self.assertEqual(self.left(), [(CLIENT, DEAD, ME)])
@@ -143,7 +152,7 @@ class Addresses(Names):
         self.record(CLIENT, DEAD)
         run = self.notify()
         self.check_names(peer)
-        self.assertLess(run.summary['seconds'], 5 * SLOW)
+        self.assertLess(run.summary['seconds'], SOON)
         self.assertGreater(run.summary['seconds'], 3.5)
 
     def test_mon_name_is_a_name(self):
@@ -163,11 +172,12 @@ class Resolvers(Names):
             self.record(f'lost{i}.lab.test', f'lost{i}.lab.test')
         self.record(CLIENT, LIVE)
         run = self.begin(retry=3)
-        # How much later than without them: test_dead_ones_delay_nobody of the other file.
-        self.until(lambda: len(peer.told()) == 2, 'told', 3 * SLOW)
+        # How much later than without them: test_sm_notify_quiet.py.
+        self.until(lambda: len(peer.told()) >= 2, 'told')
         run.wait()
         self.assertEqual(run.status, 1)  # in time, whatever hangs
-        self.assertAlmostEqual(run.summary['seconds'], 3, delta=0.5 * SLOW)
+        self.assertGreaterEqual(run.summary['seconds'], 3)
+        self.assertLess(run.summary['seconds'], 9)  # a lookup takes 20 or more
         self.assertEqual(len(self.left()), 200)
         self.assertEqual(run.log.count('the name cannot be resolved'), 200)
 
@@ -184,7 +194,7 @@ class Resolvers(Names):
         peer = self.peer(LIVE)
         self.record(CLIENT, CLIENT)
         run = self.begin(retry=10)
-        self.until(lambda: len(peer.told()) == 2, 'told', 5 * SLOW)
+        self.until(lambda: len(peer.told()) >= 2, 'told')
         self.end(run)
 
     def test_recovers(self):
@@ -199,7 +209,7 @@ class Resolvers(Names):
         dns.silent = False
         healthy = time.monotonic()
         self.assertEqual(run.wait().status, 0, run.log)
-        self.assertLess(time.monotonic() - healthy, 12)
+        self.assertLess(time.monotonic() - healthy, SOON)
         for p in peers:
             self.check_names(p)
 
@@ -216,7 +226,7 @@ class Resolvers(Names):
             f.write(f'nameserver {FARM}\n')  # the file that is mounted there
         began = time.monotonic()
         self.assertEqual(run.wait().status, 0, run.log)
-        self.assertLess(time.monotonic() - began, 12)
+        self.assertLess(time.monotonic() - began, SOON)
         self.check_names(peer)
 
     def test_answers_change(self):
@@ -230,7 +240,7 @@ class Resolvers(Names):
         dns.names[CLIENT] = [LIVE]
         self.assertEqual(run.wait().status, 0, run.log)
         self.check_names(peer)
-        self.assertLess(run.summary['seconds'], 8 * SLOW)
+        self.assertLess(run.summary['seconds'], SOON)
 
     def test_many_names(self):
         """All in the DNS, each looked up once."""
@@ -240,8 +250,8 @@ class Resolvers(Names):
         for i in range(count):
             self.record(f'c{i}.lab.test', f'c{i}.lab.test')
         run = self.notify()
-        self.assertEqual(sum(len(p.told()) for p in peers), 2 * count)
-        self.assertLess(run.summary['seconds'], 3 * SLOW)
+        self.assertGreaterEqual(sum(len(p.told()) for p in peers), 2 * count)
+        self.assertLess(run.summary['seconds'], SOON)
         self.assertEqual(run.summary['lookups'], count)
         self.assertEqual(len({q[1] for q in dns.queries}), count)
 
@@ -282,8 +292,8 @@ class Told(Names):
         self.record(CLIENT, LIVE)
         self.notify(retry=3, status=1)
         self.assertEqual(self.left(), [(CLIENT, LIVE, ME)])
-        self.assertEqual(peer.told()[:2], [ME, 'nfssrv'])
-        self.assertEqual(peer.told().count(ME), 1)
+        told = [c.name for c in peer.once(UDP) if c.is_notify]
+        self.assertEqual((told[0], set(told[1:])), (ME, {'nfssrv'}))
 
     def test_several_of_our_names(self):
         """18: one is acknowledged, the other is not: its line stays as it was."""
@@ -294,12 +304,13 @@ class Told(Names):
         with open(path, encoding='utf-8') as f:
             second = f.readlines()[1]
         self.notify(retry=2, status=1)
-        self.assertEqual(peer.told()[:3], ['one.lab.test', 'one', 'two.lab.test'])
+        told = [c.name for c in peer.once() if c.is_notify]
+        self.assertEqual(told[:3], ['one.lab.test', 'one', 'two.lab.test'])
         self.assertEqual(xtest.text_of(f'{self.state}/sm.bak/{CLIENT}'), second)
         peer.mode = None
         peer.calls.clear()
         self.notify()
-        self.assertEqual(peer.told(), ['two.lab.test', 'two'])
+        self.check_names(peer, ('two.lab.test', 'two'))
         self.assertEqual(self.left(), [])
 
 
@@ -356,6 +367,7 @@ class Outgoing(Names):
         self.assertEqual(self.left(), before)
         self.assertEqual(sorted(os.listdir(f'{self.state}/sm.bak')), [])
         self.assertFalse(os.path.exists(f'{self.state}/state'))
+        self.assertEqual(os.listdir(self.path('run')), [])
         self.hosts('floating.lab.test', self.ALIAS, self.ALIAS6)
         self.notify('-v', 'floating.lab.test')
         self.assertEqual(self.left(), [])
@@ -363,16 +375,14 @@ class Outgoing(Names):
     def test_one_family(self):
         """60: peers of the other one are reported, delay nobody, and keep their record."""
         self.hosts('four.lab.test', self.ALIAS)
-        run = self.notify('-v', 'four.lab.test', retry=3, status=1)
+        run = self.given_up('-v', 'four.lab.test')
         self.check_names(self.peers[0], ('four.lab.test', 'four'))
-        self.assertLess(self.peers[0].calls[-1].at - run.began, 2.5 * SLOW)
         self.assertEqual(self.peers[1].calls, [])
         self.assertEqual(self.left(), [('client6.lab.test', LIVE6, ME)])
         self.assertIn('client6.lab.test: not notified: no socket here', run.log)
-        self.assertAlmostEqual(run.summary['seconds'], 3, delta=0.5 * SLOW)
         self.hosts('six.lab.test', self.ALIAS6)
         self.record(CLIENT, LIVE)
-        self.notify('-v', 'six.lab.test', retry=3, status=1)
+        self.given_up('-v', 'six.lab.test', seconds=2)
         self.check_names(self.peers[1], ('six.lab.test', 'six'))
         self.assertEqual(self.left(), [(CLIENT, LIVE, ME)])
 
@@ -473,7 +483,7 @@ class Shown(Names):
         out = self.run_cmd(*self.argv('--dry-run'))
         self.assertEqual(out, 'lost.lab.test at (no answer from the resolver yet) as '
                               f'{ME} nfssrv\n')
-        self.assertLess(time.monotonic() - began, 30)  # of 40
+        self.assertLess(time.monotonic() - began, 35)  # of 40
 
     def test_no_consume(self):
         peer = self.peer(LIVE)
@@ -482,8 +492,8 @@ class Shown(Names):
         for _ in range(2):
             self.notify('--no-consume')
         self.assertEqual(self.left(), before)
-        self.assertEqual(peer.told(), [ME, 'nfssrv'] * 2)
+        self.assertEqual([c.name for c in peer.once() if c.is_notify], [ME, 'nfssrv'] * 2)
 
 
 if __name__ == '__main__':
-    sm_lab.main()
+    sm_lab.main(at_once=4)

@@ -142,6 +142,16 @@ class Case(xtest.Case):
                 '--proc-root', self.proc, '--rpcbind-port', str(self.peers.port),
                 '--config', self.config(), *args]
 
+    def traced(self, calls, *options):
+        """A prefix that runs it under strace, and a function that gives the trace. A sanitizer's
+        search for leaks cannot run there."""
+        self.require('strace')
+        out = self.path('trace')
+        return (['env', 'ASAN_OPTIONS=' + ':'.join(filter(None, (
+            os.environ.get('ASAN_OPTIONS'), f'log_path={self.dir}/sanitizer', 'detect_leaks=0'))),
+                 'strace', '-f', '-o', out, '-e', f'trace={calls}', *options],
+                lambda: xtest.text_of(out))
+
     def config(self):
         """Ours, so that the machine's has no say."""
         path = self.path('nfs.conf')

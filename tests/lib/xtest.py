@@ -365,5 +365,40 @@ def in_threads(*functions):
         raise errors[0]
 
 
-def main():
+def main(at_once=1):
+    """Runs all tests of the file, or those named on the command line. With at_once, so many of them
+    at the same time, each in a process of its own: for files whose tests mostly wait."""
+    if at_once > 1 and len(sys.argv) == 1:
+        sys.exit(_run_apart(list(_names_of_tests()), at_once))
     unittest.main(verbosity=2)
+
+
+def _names_of_tests():
+    suites = [unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__'])]
+    while suites:
+        for test in suites.pop(0):
+            if isinstance(test, unittest.TestSuite):
+                suites.append(test)
+            else:
+                yield test.id().removeprefix('__main__.')
+
+
+def _run_apart(names, at_once):
+    """Their output is not mixed: it comes when a test has ended. Exit status."""
+    running, failed, done = {}, [], len(names)
+    while names or running:
+        while names and len(running) < at_once:
+            out = tempfile.TemporaryFile()
+            p = subprocess.Popen([sys.executable, sys.argv[0], names[0]], stdout=out, stderr=out,
+                                 preexec_fn=die_with_us)
+            running[p] = names.pop(0), out, time.monotonic()
+        for p in [p for p in running if p.poll() is not None]:
+            name, out, began = running.pop(p)
+            out.seek(0)
+            sys.stderr.write(out.read().decode(errors='replace'))
+            sys.stderr.write(f'{name}: {time.monotonic() - began:.1f} s\n\n')
+            out.close()
+            failed += [name] * (p.returncode != 0)
+        time.sleep(0.02)
+    sys.stderr.write(f'{done} tests, failed: {", ".join(failed) or "none"}\n')
+    return 1 if failed else 0

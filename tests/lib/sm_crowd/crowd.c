@@ -2,7 +2,8 @@
 /*
  * Thousands of peers in one process: every IPv4 address of its network namespace has an rpcbind
  * and, on the port given, a status monitor (UDP). Says "ready" when it listens; at the end of its
- * standard input it prints how many peers were told how often, as JSON, and ends.
+ * standard input it prints how many peers were told how often, as JSON, then how many heard a name
+ * with a dot and one without, and when the last of these did (CLOCK_MONOTONIC), and ends.
  *
  *   sm_crowd PORT
  *
@@ -16,9 +17,11 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BATCH = 64, CALL_MAX = 1200, REPLY_MAX = 28, PEERS = 65536, PROG_AT = 12, XID_BYTES = 4 };
+enum { NAME_AT = 40, LONG_NAME = 1, SHORT_NAME = 2, BOTH_NAMES = LONG_NAME | SHORT_NAME };
 
 struct service {
 	int fd;
@@ -29,6 +32,9 @@ struct service {
 static struct {
 	unsigned told[PEERS];
 	unsigned asked;
+	uint8_t names[PEERS]; /* heard by it: LONG_NAME, SHORT_NAME */
+	unsigned complete;    /* peers that heard both, */
+	struct timespec last; /* and when the last one did */
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_piece[BATCH], out_piece[BATCH];
 	struct sockaddr_in from[BATCH];
@@ -78,6 +84,20 @@ static uint32_t turn_round(struct msghdr *h)
 	return ntohl(info.ipi_addr.s_addr);
 }
 
+static void hear(const uint8_t *call, size_t len, uint8_t *names)
+{
+	size_t n = len >= NAME_AT + 4 ? get_u32(call + NAME_AT) : 0;
+	uint8_t before = *names;
+
+	if (n == 0 || n > len - NAME_AT - 4)
+		return;
+	*names |= memchr(call + NAME_AT + 4, '.', n) ? LONG_NAME : SHORT_NAME;
+	if (*names != BOTH_NAMES || before == BOTH_NAMES)
+		return;
+	crowd.complete++;
+	clock_gettime(CLOCK_MONOTONIC, &crowd.last);
+}
+
 static size_t answer(const struct service *s, int i, uint32_t address)
 {
 	static const uint32_t accepted[] = {0, 1, 0, 0, 0, 0};
@@ -88,6 +108,7 @@ static size_t answer(const struct service *s, int i, uint32_t address)
 	memcpy(r, crowd.call[i], XID_BYTES);
 	if (!s->is_rpcbind) {
 		crowd.told[address & 0xffff]++;
+		hear(crowd.call[i], crowd.in[i].msg_len, &crowd.names[address & 0xffff]);
 		return 24;
 	}
 	crowd.asked++;
@@ -132,6 +153,8 @@ static void report(void)
 	}
 	printf("{\"asked\": %u, \"peers\": %u, \"told\": %u, \"least\": %u, \"most\": %u}\n",
 		crowd.asked, peers, total, peers ? least : 0, most);
+	printf("{\"complete\": %u, \"last\": %jd.%09ld}\n", crowd.complete,
+		(intmax_t)crowd.last.tv_sec, crowd.last.tv_nsec);
 }
 
 int main(int argc, char **argv)
