@@ -61,10 +61,14 @@ static void check_record(const char *line, size_t len)
 
 static void check_name(const char *name)
 {
-	size_t base = record_temporary_of(name);
+	char base[RECORD_NAME_MAX + 1] = "";
+	bool temporary = record_temporary_of(name, base);
 
-	REQUIRE(base == 0 || strcmp(name + base, ".new") == 0);
-	REQUIRE(!record_looks_temporary(name) || base > 0);
+	REQUIRE(!temporary ||
+		(record_name_is_valid(base) &&
+			strncmp(strstr(name, base), base, strlen(base)) == 0 &&
+			strcmp(strstr(name, base) + strlen(base), ".new") == 0));
+	REQUIRE(!record_looks_temporary(name) || temporary);
 	if (!record_name_is_valid(name))
 		return;
 	REQUIRE(*name && *name != '.' && *name != '-' && strlen(name) <= RECORD_NAME_MAX);

@@ -261,32 +261,20 @@ int monlist_set_aside(struct monlist *l, int folder, const char *name, const cha
 	return r;
 }
 
-/* PEER.new that belongs to PEER, or looks as if. */
-static bool is_leftover(struct monlist *l, const char *name)
-{
-	char base[RECORD_NAME_MAX + 1];
-	size_t len = record_temporary_of(name);
-
-	if (len == 0)
-		return false;
-	memcpy(base, name, len);
-	base[len] = 0;
-	return record_looks_temporary(name) ||
-		faccessat(l->sm, base, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-		faccessat(l->bak, base, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 int monlist_check_name(struct monlist *l, int folder, const char *name)
 {
+	char base[RECORD_NAME_MAX + 1];
 	bool complete = l->complete;
 
 	if (!record_name_is_valid(name)) {
 		monlist_set_aside(l, folder, name, "not the name of a host");
 		return -EINVAL;
 	}
-	if (!is_leftover(l, name))
+	if (!monlist_leftover_of(l, name, base))
 		return 0;
-	if (monlist_set_aside(l, folder, name, "a temporary file left by a crash") == 0)
-		l->complete = complete; /* it was nobody's record */
+	if (monlist_is_in_use(l, folder, name))
+		return -EBUSY;
+	monlist_set_aside(l, folder, name, "a temporary file left by a crash");
+	l->complete = complete; /* it never was anybody's record */
 	return -EINVAL;
 }

@@ -42,8 +42,26 @@ int monlist_look(struct monlist *l, int folder, const char *name, struct stat *r
  */
 int monlist_open_file(struct monlist *l, int folder, const char *name, struct stat *ret);
 
-/* 0: NAME can be a peer's. Else it was kept aside and said why, or, in place, only that. */
+/*
+ * 0: NAME can be a peer's. Else it was kept aside and said why, or, in place, only that; -EBUSY: it
+ * was left to rpc.statd, which is just writing it.
+ */
 int monlist_check_name(struct monlist *l, int folder, const char *name);
+
+/*
+ * monlist_leftover.c: is NAME a version of PEER (RET) that rpc.statd had no time to put in its
+ * place, by its name or because there is a PEER beside it?
+ */
+bool monlist_leftover_of(struct monlist *l, const char *name, char ret[RECORD_NAME_MAX + 1]);
+/* Was it written completely? Then its rename may have been done too, and only been lost. */
+bool monlist_is_whole(struct monlist *l, int folder, const char *name);
+/* In sm, and so young that rpc.statd is about to rename it. */
+bool monlist_is_in_use(const struct monlist *l, int folder, const char *name);
+/*
+ * Makes every whole leftover of PEER, in both folders, .+PEER, if there is none already.
+ * *RET_MOVED: how many.
+ */
+int monlist_adopt(struct monlist *l, uint32_t *ret_moved, struct err *err);
 
 /*
  * Moves NAME (of any kind) to MONLIST_ASIDE, where it keeps its name, or gets "~1" ... behind it;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -174,7 +175,9 @@ static void conclude(struct monlist *l, int folder, const char *name, uint32_t f
 /* A plain name needs no look at what it is before it is opened; others may have to be moved. */
 static bool is_plain(const char *name)
 {
-	return record_name_is_valid(name) && record_temporary_of(name) == 0;
+	char base[RECORD_NAME_MAX + 1];
+
+	return record_name_is_valid(name) && !record_temporary_of(name, base);
 }
 
 /* What was read of a file that is not readable to its end counts: better some told than none. */
@@ -223,46 +226,86 @@ int monlist_load(struct monlist *l, struct err *err)
 	return r;
 }
 
-static bool is_there(int folder, const char *name)
+/*
+ * Where records of a peer may be, in the order in which they are looked for: in sm.bak, out of sm
+ * but not yet joined, left by a crash (whole), and the same in sm.
+ */
+static const struct source {
+	bool in_sm, leftover;
+	const char *before, *behind; /* the peer's name */
+} sources[] = {
+	{false, false, "", ""},
+	{false, false, MONLIST_SECOND, ""},
+	{false, true, "", ".new"},
+	{false, true, ".", ".new"},
+	{true, false, "", ""},
+	{true, true, "", ".new"},
+	{true, true, ".", ".new"},
+};
+
+enum { SOURCE_ROOM = NAME_MAX + 8 };
+
+/* The name of this source of BASE, and its folder; -1: there is none that counts. */
+static int find_source(struct monlist *l, const struct source *s, const char *base, char *ret)
 {
-	return faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	char other[RECORD_NAME_MAX + 1];
+	int folder = s->in_sm ? l->sm : l->bak;
+
+	snprintf(ret, SOURCE_ROOM, "%s%s%s", s->before, base, s->behind);
+	if (faccessat(folder, ret, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (s->leftover &&
+		(!monlist_leftover_of(l, ret, other) || !monlist_is_whole(l, folder, ret)))
+		return -1;
+	return folder;
 }
 
-/* A peer may have up to three files: in sm.bak, out of sm but not yet joined, in sm. */
 static int load_all_of(struct monlist *l, int folder, const char *name)
 {
-	char second[MONLIST_SECOND_ROOM];
+	char source[SOURCE_ROOM];
 	uint32_t first = l->record_count;
 	struct reading reading = {0};
 
-	if (monlist_check_name(l, folder, name) < 0)
-		return 0;
-	snprintf(second, sizeof(second), MONLIST_SECOND "%s", name);
-	read_file(l, l->bak, name, &reading);
-	read_file(l, l->bak, second, &reading);
-	read_file(l, l->sm, name, &reading);
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+		int in = find_source(l, &sources[i], name, source);
+
+		if (in >= 0)
+			read_file(l, in, source, &reading);
+	}
 	if (reading.found && reading.error == 0 && reading.good == 0)
 		monlist_say(l, folder, name, "%s; left out", reading.why ? reading.why : "empty");
 	conclude(l, folder, name, first, &reading);
 	return 0;
 }
 
-static int load_place(struct monlist *l, int folder, const char *name, void *ctx)
+/* Whose records are in NAME? NULL: nobody's. BASE is room for that. */
+static const char *peer_of(struct monlist *l, int folder, const char *name, char *base)
 {
 	const char *plain = monlist_second_of(name);
-	char second[MONLIST_SECOND_ROOM];
+
+	if (plain)
+		return folder == l->bak ? plain : NULL;
+	if (monlist_leftover_of(l, name, base) && monlist_is_whole(l, folder, name))
+		return base;
+	return *name != '.' && monlist_check_name(l, folder, name) == 0 ? name : NULL;
+}
+
+/* All records of a peer are read at the first of its sources. */
+static int load_place(struct monlist *l, int folder, const char *name, void *ctx)
+{
+	char room[RECORD_NAME_MAX + 1], source[SOURCE_ROOM];
+	const char *base = peer_of(l, folder, name, room);
 
 	(void)ctx;
-	if (folder == l->bak && plain)
-		return is_there(l->bak, plain) ? 0 : load_all_of(l, folder, plain);
-	if (*name == '.')
-		return 0;
-	if (folder == l->sm && record_name_is_valid(name)) {
-		snprintf(second, sizeof(second), MONLIST_SECOND "%s", name);
-		if (is_there(l->bak, name) || is_there(l->bak, second))
-			return 0;
+	for (size_t i = 0; base && i < ARRAY_LEN(sources); i++) {
+		int in = find_source(l, &sources[i], base, source);
+
+		if (in >= 0)
+			return in == folder && strcmp(source, name) == 0
+				? load_all_of(l, folder, base)
+				: 0;
 	}
-	return load_all_of(l, folder, name);
+	return 0;
 }
 
 int monlist_load_in_place(struct monlist *l, struct err *err)

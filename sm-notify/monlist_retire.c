@@ -5,6 +5,7 @@
  * name in sm.bak already, it becomes .+NAME there and is joined with it: the union of both is
  * written to a temporary file, synced, renamed to NAME, the folder synced, and only then .+NAME
  * removed. After a crash at any place .+NAME is there still, and is joined again by the next run.
+ * What rpc.statd itself had no time to put in its place goes the same way, before all else.
  */
 #include "monlist_inner.h"
 
@@ -229,6 +230,21 @@ static int join_all(struct monlist *l, struct retiring *retiring, struct err *er
 	return r;
 }
 
+/* Of our last run, and then of rpc.statd, which may have left one in each folder. */
+static int join_leftovers(struct monlist *l, struct retiring *retiring, struct err *err)
+{
+	uint32_t moved = 1;
+	int r = join_all(l, retiring, err);
+
+	for (unsigned i = 0; r == 0 && moved > 0 && i < PASSES_MAX; i++) {
+		r = monlist_adopt(l, &moved, err);
+		l->unsynced |= moved > 0;
+		if (r == 0 && moved > 0)
+			r = join_all(l, retiring, err);
+	}
+	return r;
+}
+
 /* To NAME, or to .+NAME if there is one already. */
 static int move_out(struct monlist *l, const char *name)
 {
@@ -287,7 +303,7 @@ int monlist_retire(struct monlist *l, struct err *err)
 
 	strtab_init(&retiring.joined, MONLIST_TEXT_MAX);
 	strtab_init(&retiring.failed, MONLIST_TEXT_MAX);
-	r = join_all(l, &retiring, err); /* what a crash left */
+	r = join_leftovers(l, &retiring, err); /* what a crash left */
 	if (r == 0)
 		r = move_all(l, &retiring, err);
 	if (r == 0)

@@ -180,21 +180,27 @@ unsigned record_names(const char *my, size_t ret_lengths[2])
 	return dot && dot > my && !record_is_address(my) ? 2 : 1;
 }
 
-size_t record_temporary_of(const char *name)
+bool record_temporary_of(const char *name, char ret[RECORD_NAME_MAX + 1])
 {
-	size_t len = strlen(name);
+	const char *base = name + (*name == '.');
+	size_t len = strlen(base), tail = strlen(".new");
+	char text[RECORD_NAME_MAX + 1];
 
-	return len > 4 && strcmp(name + len - 4, ".new") == 0 ? len - 4 : 0;
+	if (len <= tail || len - tail > RECORD_NAME_MAX || strcmp(base + len - tail, ".new") != 0)
+		return false;
+	memcpy(text, base, len - tail);
+	text[len - tail] = 0;
+	if (!record_name_is_valid(text))
+		return false;
+	memcpy(ret, text, len - tail + 1);
+	return true;
 }
 
 bool record_looks_temporary(const char *name)
 {
 	char base[RECORD_NAME_MAX + 1];
-	size_t len = record_temporary_of(name);
 
-	if (len == 0 || len > RECORD_NAME_MAX)
+	if (!record_temporary_of(name, base))
 		return false;
-	memcpy(base, name, len);
-	base[len] = 0;
-	return !strchr(base, '.') || record_is_address(base);
+	return *name == '.' || !strchr(base, '.') || record_is_address(base);
 }

@@ -60,13 +60,15 @@ bool record_is_address(const char *text);
 unsigned record_names(const char *my, size_t ret_lengths[2]);
 
 /*
- * Is NAME a temporary file that a crash left behind? Older versions of the reference wrote PEER.new
- * beside PEER; but hosts may be in the domain .new. True says that the name behind it (all but
- * ".new") is a peer for which this looks like a leftover by its name alone: an address, or without
- * a dot.
+ * Is NAME the next version of a record, which rpc.statd had written and not yet renamed when it was
+ * cut off: PEER.new of its older versions, .PEER.new of newer ones? RET gets PEER, the name of a
+ * peer.
+ */
+bool record_temporary_of(const char *name, char ret[RECORD_NAME_MAX + 1]);
+/*
+ * Is it one by its name alone? Hosts may be in the domain .new, but none begins with a dot, and if
+ * PEER is an address, or has no dot, NAME is no host's.
  */
 bool record_looks_temporary(const char *name);
-/* Bytes of NAME without ".new", 0 if it does not end so. */
-size_t record_temporary_of(const char *name);
 
 #endif

@@ -280,14 +280,34 @@ class RecordTest(sm_fixture.Case):
         self.assertEqual(self.peers.names(A), {'good'})
         self.assertIn('left out: 3', log)
 
+    def leave(self, name, content):
+        """As rpc.statd leaves it when the power goes."""
+        os.utime(self.put(name, content), (1000, 1000))
+
     def test_25_leftovers(self):
-        self.put('sm/peer.new', line(B, 'srv'))
-        self.put('sm/.peer.new', line(B, 'srv'))
+        """None of them is a peer of that name, and what is torn is not used."""
+        self.leave('sm/peer.new', line(B, 'srv', end=''))
+        self.leave('sm/.peer.new', line(B, 'srv', end=''))
         self.put('sm/real.test', line(A, 'srv'))
-        self.put('sm/real.test.new', line(B, 'srv'))
+        self.leave('sm/real.test.new', 'torn')
         self.put('sm/host.test.new', line(C, 'srv'))  # a host of the domain .new
         self.notify()
         self.assertEqual(self.peers.asked, {A, C})
+
+    def test_leftovers_that_are_whole(self):
+        """The rename that rpc.statd had vouched for was lost, and its line is nowhere else."""
+        for options in (['--no-consume'], []):
+            with self.subTest(options):
+                self.put('sm/real.test', line(A, 'srv'))
+                self.leave('sm/real.test.new', line(A, 'srv') + line(A, 'alias'))
+                self.leave('sm/.other.test.new', line(B, 'srv'))
+                self.put('sm/just.now', line(C, 'srv'))
+                self.put('sm/just.now.new', line(C, 'srv') + line(B, 'notyet'))
+                self.peers.told.clear()
+                self.notify('-f', *options)
+                self.assertEqual(self.peers.names(A), {'srv', 'alias'})
+                self.assertEqual(self.peers.names(B), {'srv'} | ({'notyet'} if options else set()))
+        self.assertEqual(self.names('sm'), ['just.now.new'])
 
     def test_26_owners(self):
         self.put('sm/foreign', line(B, 'srv'), owner=0)

@@ -229,6 +229,8 @@ static void test_our_names(void **state)
 
 static void test_leftovers_of_a_crash(void **state)
 {
+	char base[RECORD_NAME_MAX + 1];
+
 	(void)state;
 	assert_true(record_looks_temporary("peer.new"));
 	assert_true(record_looks_temporary("10.9.0.2.new"));
@@ -237,11 +239,20 @@ static void test_leftovers_of_a_crash(void **state)
 	assert_false(record_looks_temporary("peer.newer"));
 	assert_false(record_looks_temporary(".new"));
 	assert_false(record_looks_temporary("new"));
-	assert_int_equal(record_temporary_of("peer.new"), 4);
-	assert_int_equal(record_temporary_of("a.b.new"), 3);
-	assert_int_equal(record_temporary_of(".new"), 0);
-	assert_int_equal(record_temporary_of("peer"), 0);
-	assert_int_equal(record_temporary_of(""), 0);
+	assert_true(record_temporary_of("peer.new", base));
+	assert_string_equal(base, "peer");
+	assert_true(record_temporary_of("a.b.new", base));
+	assert_string_equal(base, "a.b");
+	assert_true(record_temporary_of(".a.b.new", base));
+	assert_string_equal(base, "a.b");
+	assert_true(record_looks_temporary(".a.b.new"));
+	assert_false(record_temporary_of(".new", base));
+	assert_false(record_temporary_of("..new", base));
+	assert_false(record_temporary_of("..a.new", base));
+	assert_false(record_temporary_of(".peer", base));
+	assert_string_equal(base, "a.b");
+	assert_false(record_temporary_of("peer", base));
+	assert_false(record_temporary_of("", base));
 }
 
 int main(void)

@@ -224,8 +224,9 @@ static void test_things_that_are_no_records(void **state)
 	assert_int_equal(mkfifo(statedir_path(&dir, "sm/pipe"), 0600), 0);
 	assert_int_equal(mkdir(statedir_path(&dir, "sm/folder"), 0700), 0);
 	statedir_put(&dir, "sm/a b", NEW);
-	statedir_put(&dir, "sm/peer.new", NEW);
-	statedir_put(&dir, "sm/.peer.new", NEW);
+	statedir_put(&dir, "sm/peer.new", "torn");
+	statedir_put(&dir, "sm/.peer.new", "torn");
+	statedir_age(&dir, "sm/peer.new", 1000);
 	statedir_put(&dir, "sm/a", NEW);
 	retire(false);
 	assert_int_equal(dir.lines, 5);
@@ -234,14 +235,89 @@ static void test_things_that_are_no_records(void **state)
 	check_text("secret", NEW);
 }
 
-static void test_leftover_alone(void **state)
+/* rpc.statd had written the next version of a record, and the rename was lost. */
+static void put_leftover(const char *name, const char *text)
+{
+	statedir_put(&dir, name, text);
+	statedir_age(&dir, name, 1000);
+}
+
+static void test_leftover_is_joined(void **state)
 {
 	(void)state;
-	statedir_put(&dir, "sm/a.test", NEW);
+	statedir_put(&dir, "sm/a.test", OLD);
+	put_leftover("sm/a.test.new", OLD NEW);
+	put_leftover("sm/.b.test.new", NEW);
+	statedir_put(&dir, "sm.bak/b.test", OLD);
+	put_leftover("sm/10.9.0.2.new", NEW); /* its record is gone */
+	retire(true);
+	check_names("", "10.9.0.2 a.test b.test");
+	check_text("sm.bak/a.test", OLD NEW);
+	check_text("sm.bak/b.test", NEW OLD);
+	check_text("sm.bak/10.9.0.2", NEW);
+	assert_int_equal(dir.lines, 0); /* warnings */
+}
+
+static void test_two_leftovers(void **state)
+{
+	(void)state;
+	statedir_put(&dir, "sm/a", OLD);
+	put_leftover("sm/a.new", NEW);
+	put_leftover("sm/.a.new", LINE("10.9.0.2", "third") "\n");
+	put_leftover("sm.bak/a.new", LINE("10.9.0.2", "fourth") "\n");
+	statedir_put(&dir, "sm.bak/.+a", LINE("10.9.0.2", "fifth") "\n");
+	retire(true);
+	check_names("", "a");
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const all[] = {OLD, NEW, LINE("10.9.0.2", "third"),
+			LINE("10.9.0.2", "fourth"), LINE("10.9.0.2", "fifth")};
+
+		assert_non_null(strstr(statedir_text(&dir, "sm.bak/a"), all[i]));
+	}
+}
+
+static void test_leftover_not_whole(void **state)
+{
+	static const char *const texts[] = {
+		"", "x", LINE("10.9.0.2", "cut"), NEW "0100007f 0001", NEW "\n\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		tear_down(NULL);
+		set_up(NULL);
+		statedir_put(&dir, "sm/a.test", OLD);
+		put_leftover("sm/a.test.new", texts[i]);
+		put_leftover("sm/.a.test.new", texts[i]);
+		retire(true); /* it never was anybody's record */
+		check_names(".a.test.new", MONLIST_ASIDE " a.test");
+		check_text("sm.bak/a.test", OLD);
+		assert_int_equal(dir.lines, 1);
+	}
+}
+
+/* It is about to be renamed. */
+static void test_leftover_in_use(void **state)
+{
+	(void)state;
+	statedir_put(&dir, "sm/a.test", OLD);
 	statedir_put(&dir, "sm/a.test.new", NEW);
-	retire(true); /* it is nobody's record */
-	assert_int_equal(dir.lines, 1);
-	check_names("", MONLIST_ASIDE " a.test");
+	statedir_put(&dir, "sm/.b.test.new", NEW);
+	retire(true);
+	check_names(".b.test.new a.test.new", "a.test");
+	check_text("sm.bak/a.test", OLD);
+	assert_int_equal(dir.lines, 0);
+}
+
+/* A host of the domain .new. */
+static void test_no_leftover(void **state)
+{
+	(void)state;
+	put_leftover("sm/a.test.new", NEW);
+	put_leftover("sm/b.test.new.new", NEW);
+	statedir_put(&dir, "sm/b.test.new", OLD);
+	retire(true);
+	check_names("", "a.test.new b.test.new");
+	check_text("sm.bak/b.test.new", OLD NEW);
 }
 
 static void test_link_in_the_place_of_a_record(void **state)
@@ -427,7 +503,11 @@ int main(void)
 		TEST(test_joined_with_long_lines),
 		TEST(test_after_a_crash),
 		TEST(test_things_that_are_no_records),
-		TEST(test_leftover_alone),
+		TEST(test_leftover_is_joined),
+		TEST(test_two_leftovers),
+		TEST(test_leftover_not_whole),
+		TEST(test_leftover_in_use),
+		TEST(test_no_leftover),
 		TEST(test_link_in_the_place_of_a_record),
 		TEST(test_foreign_owner),
 		TEST(test_one_cannot_be_moved),
