@@ -38,19 +38,26 @@ class Guest:
 
     disks: raw images, /dev/vda and so on. disk_cache: QEMU's cache mode for them; "directsync" is a
     disk without a cache of its own. ports: TCP ports of the guest that the host can reach.
-    reaches_host: the guest finds this host's 127.0.0.1 at 10.0.2.2.
+    reaches_host: the guest finds this host's 127.0.0.1 at 10.0.2.2. lan: (lan.Lan, number) makes
+    eth1 a network of several guests. shared_disks: another guest may have them, too.
 
     A guest that does not answer in time is lost: it is ended, and `lost` says why.
     """
 
     def __init__(self, folder, modules=(), programs=(), files=None, disks=(), ports=(),
-                 memory=256, reaches_host=False, disk_cache='unsafe'):
+                 memory=256, reaches_host=False, disk_cache='unsafe', lan=None, shared_disks=False):
         self.folder, self.lock, self.ids = folder, threading.Lock(), itertools.count()
         self.disks, self.disk_cache, self.ports = disks, disk_cache, ports
         self.memory, self.reaches_host = memory, reaches_host
+        self.lan, self.shared_disks = lan, shared_disks
         self.root = guest_image.open_root(guest_image.parts_of(modules, programs, files or {}))
         self.process = self.agent = self.lost = None
-        self.doing, self.last_words = 'boot', ''
+        self.doing, self.last_words, self.is_launched = 'boot', '', False
+
+    def launch(self):
+        """Starts it for boot(), so that several guests boot at the same time."""
+        self.doing, self.is_launched = 'boot', True
+        self._start()
 
     def boot(self):
         """Returns when the guest answers. Again after stop(): the same disks, all else as new.
@@ -67,7 +74,9 @@ class Guest:
 
     def _boot(self):
         self.agent = None
-        self._start()
+        if not self.is_launched:
+            self._start()
+        self.is_launched = False
         self.agent = self._connect('agent', BOOT_SECONDS)
         self.answers = self.agent.makefile('rb')
         with self._answers_in_time(f'it does not boot in {BOOT_SECONDS} s'):
@@ -93,9 +102,12 @@ class Guest:
                 '-device', 'virtserialport,chardev=agent,name=agent',
                 '-netdev', f'user,id=net{restrict}{forward}',
                 '-device', 'virtio-net-pci,netdev=net,romfile=']
+        if self.lan:
+            argv += self.lan[0].options(self.lan[1], self._path('lan'))
+        share = ',share-rw=on' if self.shared_disks else ''
         for i, disk in enumerate(self.disks):
             argv += ['-drive', f'file={disk},if=none,id=disk{i},format=raw,cache={self.disk_cache}',
-                     '-device', f'virtio-blk-pci,drive=disk{i},addr={16 + i:x}']
+                     '-device', f'virtio-blk-pci,drive=disk{i},addr={16 + i:x}{share}']
         with open(self._path('qemu.log'), 'wb') as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             pass_fds=(root,), preexec_fn=xtest.die_with_us)
@@ -220,6 +232,7 @@ class Guest:
 
     def stop(self):
         """Like pulling the plug."""
+        self.is_launched = False
         if self.process:
             self.process.kill()
             self.process.wait()
