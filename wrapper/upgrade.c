@@ -28,7 +28,8 @@
 
 enum {
 	TICK_MS = 10,
-	CHECK_MS = 20 * 1000,
+	CHECK_MS = 10 * 1000,  /* of each try: */
+	CHECKS_MAX = 2,        /* a host may be busy with something else */
 	WAIT_MS = 20 * 1000,   /* for commands */
 	RETIRE_MS = 10 * 1000, /* for handshakes, if the new program cannot take them */
 	WORDS_MAX = 4096,
@@ -39,6 +40,8 @@ struct upgrade {
 	struct ctl_conn *conn; /* NULL = gone */
 	char *path;
 	int out, pidfd; /* of the child that checks; -1 = none */
+	pid_t pid;
+	unsigned checks; /* begun */
 	struct reactor_watch watch;
 	struct reactor_timer timer; /* deadline of the check, then the tick */
 	uint64_t until;             /* ms: of the wait */
@@ -225,16 +228,6 @@ static void words(struct reactor_watch *w, uint32_t events)
 		u->len += (size_t)n;
 }
 
-static void check_too_late(struct reactor_timer *t)
-{
-	struct upgrade *u = container_of(t, struct upgrade, timer);
-	struct err err;
-
-	err_set(&err, ETIMEDOUT, "%.200s: --upgrade-check does not end within %d s", u->path,
-		CHECK_MS / 1000);
-	fail(u, &err);
-}
-
 /* Not from within the request: its connection is paused until it is over. */
 static void cannot_check(struct reactor_timer *t)
 {
@@ -278,6 +271,7 @@ static int spawn_check(struct upgrade *u, int fd)
 	argv[count + 1 + n] = "--upgrade-check";
 	pid = spawn_there(u->master, (char *const *)(uintptr_t)argv, fd);
 	free(argv);
+	u->pid = pid;
 	if (pid > 0)
 		u->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	return pid < 0 ? pid : 0;
@@ -288,6 +282,8 @@ static int check(struct upgrade *u)
 	struct reactor *r = &u->master->reactor;
 	int fds[2], ret;
 
+	u->checks++;
+	u->len = 0;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	u->out = fds[0];
@@ -298,6 +294,39 @@ static int check(struct upgrade *u)
 	if (ret == 0)
 		ret = reactor_timer_set(r, &u->timer, CHECK_MS);
 	return ret;
+}
+
+/* 'S' = it sleeps, 'R' = it runs ..., '?' = unknown (proc(5)). */
+static char state_of(pid_t pid)
+{
+	char path[40], text[512] = "";
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return '?';
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+	end = strrchr(text, ')');
+	return end && end[1] && end[2] ? end[2] : '?';
+}
+
+static void check_too_late(struct reactor_timer *t)
+{
+	struct upgrade *u = container_of(t, struct upgrade, timer);
+	struct err err;
+	int ret;
+
+	err_set(&err, ETIMEDOUT, "%.200s: --upgrade-check does not end within %d s (state %c)",
+		u->path, CHECK_MS / 1000, state_of(u->pid));
+	forget_child(u);
+	ret = u->checks < CHECKS_MAX ? check(u) : -ETIMEDOUT;
+	if (ret == 0)
+		log_warn("%s; tried once more", err.text);
+	else
+		fail(u, &err);
 }
 
 /* The command. */

@@ -101,6 +101,16 @@ class Refused(SuccessorCase):
         self.assertIn('under way', lines[0])
         self.assertEqual(self.w.status()['upgrades'], 1)
 
+    def test_check_that_hangs(self):
+        """It is run again: the host may just have been busy."""
+        real = xtest.program('xnbd-wrapper')
+        once = self.script('once', f'mkdir {self.path("first")} 2>/dev/null && exec sleep 99\n'
+                           f'exec {real} "$@"\n')
+        self.upgrade(self.w, '--binary', once)
+        self.assertEqual(self.w.status()['upgrades'], 1)
+        self.assertIn('10 s (state S); tried once more', self.w.log())
+        self.assertTrue(self.w.enter('disk1').in_sync())
+
     def test_shutdown_during_the_check(self):
         slow = self.script('slow', f'sleep 3\nexec {xtest.program("xnbd-wrapper")} "$@"\n')
         w = self.wrap(exports={'x': self.image(MIB, 'x')})
