@@ -228,12 +228,13 @@ def duplicates(t):
 
 @defect("temporary file taken as a peer")
 def temporary(t):
-    """client.lab.test.new, which an older version left in a crash; here a host has that name."""
+    """client.lab.test.new, left by a crash: a version of the client's record. Here a host has that
+    name; good: it has nothing to do with it."""
     t.one()
     name = f"{CLIENT}.new"
     t.hosts(name, "10.81.0.2")
     peer = t.peer("10.81.0.2")
-    t.record(name, "10.81.0.2", folder="sm.bak")
+    t.record(name, LIVE, folder="sm.bak")
     t.ended(t.start("-d", "-m", "1"), 70)
     return Seen(bool(peer.told()), f"told {len(peer.told())} times" if peer.told() else
                 "not contacted")
