@@ -25,7 +25,7 @@ OTHER_COOKIE = 'f' * 32
 line = sm_fixture.line
 
 # Who has to be told what.
-WANTED = {MOVED: {'a.lab.test', 'a'}, JOINED: {'old', 'new'}, COVERED: {'a'}, OLD: {'a'},
+WANTED = {MOVED: {'a.lab.test', 'a'}, JOINED: {'old', 'new', 'cut'}, COVERED: {'a'}, OLD: {'a'},
           SECOND: {'x', 'y'}, HALF: {'z'}, KEPT: {'a'}}
 
 
@@ -55,7 +55,8 @@ class CrashTest(sm_fixture.Case):
         self.put('.state.new', b'\x99')
         self.put('sm/garbage', 'garbage')
         self.put('sm/not a name', line(ASIDE, 'never'))
-        self.put('sm/temporary.new', line(TEMPORARY, 'never'))
+        self.leave('sm/temporary.new', line(TEMPORARY, 'never', end=''))
+        self.leave('sm/joined.new', line(JOINED, 'new') + line(JOINED, 'cut'))
         self.put('sm/kept', line(KEPT, 'a'))
 
     def points(self, *args):

@@ -280,10 +280,6 @@ class RecordTest(sm_fixture.Case):
         self.assertEqual(self.peers.names(A), {'good'})
         self.assertIn('left out: 3', log)
 
-    def leave(self, name, content):
-        """As rpc.statd leaves it when the power goes."""
-        os.utime(self.put(name, content), (1000, 1000))
-
     def test_25_leftovers(self):
         """None of them is a peer of that name, and what is torn is not used."""
         self.leave('sm/peer.new', line(B, 'srv', end=''))

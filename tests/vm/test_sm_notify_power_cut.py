@@ -53,6 +53,7 @@ FIRST = {
     'sm.bak/joined': line(JOINED, 'former'),
     'sm/covered': line(COVERED, 'a'),
     'sm.bak/covered': line(COVERED, 'a', cookie=OTHER_COOKIE),
+    'sm/covered.new': line(COVERED, 'a') + line(COVERED, 'cut'),  # rpc.statd was cut off
     'sm.bak/old': line(OLD, 'a'),
     'sm.bak/.+second': line(SECOND, 'x'),  # left by a crash, as is what follows
     'sm.bak/second': line(SECOND, 'y'),
@@ -69,7 +70,7 @@ NO_RECORDS = {
     '.state.new': '\x01',
     'sm/garbage': 'garbage',
     'sm/not a name': line(ASIDE, 'never'),
-    'sm/temporary.new': line(TEMPORARY, 'never'),
+    'sm/temporary.new': line(TEMPORARY, 'never', end=''),
 }
 REJECTED = ['garbage', 'half', 'not a name', 'temporary.new']
 LEFT = {'': line(JOINED, 'former') + line(HALF, 'z') + line(TWO, 'silent')}  # by the first run
@@ -118,6 +119,7 @@ def lay_out(where):
                 f.write(content)
             os.chmod(f.name, 0o600)
             os.chown(f.name, sm_fixture.OWNER, sm_fixture.OWNER)
+            os.utime(f.name, (1000, 1000))
 
 
 class History:
