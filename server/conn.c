@@ -285,19 +285,9 @@ void conn_begin(struct conn *c)
 	c->watch.look = look;
 	c->rest_since = l->reactor.now;
 	lane_watch_rest(l);
-	if (l->draining)
-		conn_drain(c);
-	else if (c->outdated)
+	if (l->draining || c->outdated)
 		conn_leave(c);
 	conn_receive(c); /* its first requests may have come before us */
-	conn_wake(c);
-}
-
-void conn_drain(struct conn *c)
-{
-	c->rules.shutting_down = true;
-	c->leaving = true;
-	limiter_forgive(c);
 	conn_wake(c);
 }
 

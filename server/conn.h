@@ -95,8 +95,6 @@ void conn_free(struct conn *c);
 void conn_begin(struct conn *c);
 /* The outcome of RQ is known: sends the reply. */
 void conn_reply(struct request *rq);
-/* Ends between requests; those that still come get ESHUTDOWN. */
-void conn_drain(struct conn *c);
 /*
  * Ends between requests, and none gets an error: all that was received is answered. A client that
  * never rests is read no more after a while, and asks again on its next connection.

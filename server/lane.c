@@ -281,7 +281,7 @@ static void drain_conns(struct reactor_task *t)
 
 	l->draining = true;
 	for (struct conn *c = l->conns; c; c = c->next)
-		conn_drain(c);
+		conn_leave(c);
 }
 
 static void kill_conns(struct reactor_task *t)

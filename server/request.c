@@ -117,8 +117,6 @@ int request_check(
 		return refuse(EINVAL, "unknown command", ret_text);
 	if (rq->type == NBD_CMD_DISC)
 		return 0;
-	if (rules->shutting_down)
-		return refuse(ESHUTDOWN, "the server is shutting down", ret_text);
 	error = check_flags(rq, rule, rules, ret_text);
 	if (!error && rule->has_range)
 		error = check_range(rq, rule, rules, ret_text);

@@ -60,12 +60,11 @@ struct request_rules {
 	uint32_t block_min; /* bytes */
 	uint32_t block_max; /* bytes, longest payload; at most REQUEST_PAYLOAD_MAX */
 	struct features agreed;
-	bool shutting_down;
 };
 
 /*
  * 0 if the request may run, else the errno to answer with, and a sentence in *ret_text. Pure.
- * Order: shutting down, unknown command, flags, read-only, range, size, alignment.
+ * Order: unknown command, flags, read-only, range, size, alignment.
  */
 int request_check(
 	const struct nbd_request *rq, const struct request_rules *rules, const char **ret_text);

@@ -2,7 +2,7 @@
 """Clients that are silent, greedy, slow, many, short-lived or killed, and the end under load:
 xnbd-server keeps its memory bounded, serves the others and tears no write."""
 
-import errno
+import contextlib
 import os
 import random
 import resource
@@ -322,7 +322,7 @@ class TheEnd(Robust):
             t.join()
         for load in loads:
             self.assertGreater(load.replies, 20)
-            self.assertLessEqual(load.errors, {errno.ESHUTDOWN})
+            self.assertEqual(load.errors, set())  # none is told what it cannot repeat elsewhere
             with open(self.file, 'rb') as f:
                 load.check(f)
 
@@ -338,18 +338,19 @@ class TheEnd(Robust):
             job.wait(20)
 
     def test_93_requests_during_the_end(self):
-        """A client in the middle of a request keeps its connection; what follows is refused."""
+        """A client in the middle of a request keeps its connection for a moment; what follows is
+        served, or not begun: a client that connects again repeats it and sees no error."""
         server = self.serve(self.file)
         c = self.client(server, 'structured')
         message = c.write_bytes(0, b'whole' * 1000)
         c.send(message[:1000])
         time.sleep(0.2)
         server.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        c.send(message[1000:] + c.request_bytes(n.READ, 0, 512) + c.write_bytes(0, b'late'))
-        replies = {r.cookie: r.error for r in c.replies(3)}
-        self.assertEqual(list(replies.values()).count(errno.ESHUTDOWN), 2)
+        c.send(message[1000:] + c.request_bytes(n.READ, 0, 512))
+        self.assertEqual([r.error for r in c.replies(2)], [0, 0])
         c.expect_end()
+        with contextlib.suppress(OSError):
+            c.send(c.write_bytes(0, b'late'))
         c.close()
         self.assertEqual(server.wait(8), 0)
         with open(self.file, 'rb') as f:
@@ -375,7 +376,7 @@ class TheEnd(Robust):
         begin = time.monotonic()
         server.stop(seconds=8)
         self.assertLess(time.monotonic() - begin, 8)
-        self.assertIn('did not end in time', server.stderr())
+        self.assertNotIn('did not end in time', server.stderr())  # it was not begun
         idle.expect_end()
         with open(self.file, 'rb') as f:
             self.assertEqual(f.read(4096), bytes(4096))
