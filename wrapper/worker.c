@@ -31,6 +31,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+/* The way through a negotiator and a master that may be held up just then. */
+enum { PROMISE_MIN_MS = 5000 };
+
 struct worker *worker_for(struct master *m, uint32_t export_id)
 {
 	for (struct worker *w = m->workers; w; w = w->next) {
@@ -222,7 +225,8 @@ bool worker_read_facts(json_t *msg, struct export_facts *ret)
  */
 static void idle(struct worker *w)
 {
-	uint64_t promise = w->master->options->handshake_timeout * 1000;
+	uint64_t promise =
+		MAX_OF(w->master->options->handshake_timeout * 1000, (uint64_t)PROMISE_MIN_MS);
 	bool expecting = w->kept || w->master->reactor.now - w->promised_at < promise ||
 		relay_busy(w->master, w->export_id);
 
