@@ -33,7 +33,7 @@ class UnderLoad(SuccessorCase):
         def is_settled():
             pids = {w.negotiator(), *(w.worker(n) for n in servers)}
             return None not in pids and pids == set(children(w.pid)) and pids
-        pids = xtest.wait_for(is_settled, 'master, negotiator and servers are left', 20)
+        pids = xtest.wait_for(is_settled, 'master, negotiator and servers are left', 60)
         self.settle_count(w, len(servers))
         pids = [w.pid, *sorted(pids, key=lambda p: (p == w.negotiator(), p))]
         return [fewest_fds(p) for p in pids], sum(xtest.pss(p) for p in pids)
@@ -54,7 +54,7 @@ class UnderLoad(SuccessorCase):
     def test_fifty_times(self):
         """Writers that never reconnect, and others that come all the time: no error, none refused,
         and nothing piles up."""
-        w = self.wrap(exports='wrapper { handshake-timeout = 1 }\n'
+        w = self.wrap(exports='wrapper { handshake-timeout = 5 }\n'
                       + config_text(self.files(3, 4 * MIB)))
         names = ['disk0', 'disk1']
         writers = [self.writer(w, n, 32) for n in names]
