@@ -31,8 +31,10 @@ int fs_make_folder_of(const char *path, mode_t mode, struct err *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *p, size_t len)
+int fs_write_all(int fd, const void *bytes, size_t len)
 {
+	const char *p = bytes;
+
 	while (len > 0) {
 		ssize_t n = write(fd, p, len);
 
@@ -53,7 +55,7 @@ static int write_synced(const char *path, const void *bytes, size_t len, mode_t 
 
 	if (fd < 0)
 		return -errno;
-	ret = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes, len);
+	ret = fchmod(fd, mode) < 0 ? -errno : fs_write_all(fd, bytes, len);
 	if (ret == 0 && fsync(fd) < 0)
 		ret = -errno;
 	return ret;
@@ -90,29 +92,36 @@ int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, str
 	return ret < 0 ? err_sys(err, -ret, "%s: not saved, the old content is kept", path) : 0;
 }
 
-static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
+ssize_t fs_read_at(int fd, void *bytes, size_t room, off_t at)
 {
 	size_t used = 0;
-	char *p = malloc(max + 1);
 
-	if (!p)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = read(fd, p + used, max + 1 - used);
+	while (used < room) {
+		ssize_t n = pread(fd, (char *)bytes + used, room - used, at + (off_t)used);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 || used + (size_t)n > max) {
-			free(p);
-			return n < 0 ? -errno : -EFBIG;
-		}
+		if (n < 0)
+			return -errno;
 		if (n == 0)
 			break;
 		used += (size_t)n;
 	}
-	p[used] = 0;
+	return (ssize_t)used;
+}
+
+static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	char *p = malloc(max + 1);
+	ssize_t n = p ? fs_read_at(fd, p, max + 1, 0) : -ENOMEM;
+
+	if (n < 0 || (size_t)n > max) {
+		free(p);
+		return n < 0 ? (int)n : -EFBIG;
+	}
+	p[n] = 0;
 	*ret = p;
-	*ret_len = used;
+	*ret_len = (size_t)n;
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Files that must survive a power cut, and reading small ones whole. */
+/* Files that must survive a power cut, and reading and writing to the end. */
 #ifndef LIB_FSUTIL_H
 #define LIB_FSUTIL_H
 
@@ -17,6 +17,11 @@ int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, str
 
 /* Reads a regular file of at most MAX bytes. *ret ends in a zero byte not counted; free() it. */
 int fs_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err);
+
+/* All of it, however many calls that takes. 0 or -errno: a part of it may be written. */
+int fs_write_all(int fd, const void *bytes, size_t len);
+/* Fills ROOM bytes from AT on, or less at the end of the file: how many, or -errno. */
+ssize_t fs_read_at(int fd, void *bytes, size_t room, off_t at);
 
 /* Makes the folder PATH lies in (one level). 0 also if it is there. */
 int fs_make_folder_of(const char *path, mode_t mode, struct err *err);

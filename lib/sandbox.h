@@ -5,6 +5,9 @@
 
 #include "err.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /*
  * For a process that only moves bytes on sockets it has or receives: as root becomes nobody:nogroup
  * (65534) without groups and capabilities, sets no_new_privs, makes the process undumpable, and
@@ -12,7 +15,11 @@
  */
 int sandbox_network_only(struct err *err);
 
-/* The system call filter alone; sandbox_filter.c, or nothing in sanitizer builds. */
-int sandbox_filter_network(struct err *err);
+/*
+ * From now on only these system calls (SCMP_SYS() of libseccomp) are possible: others end the
+ * process if KILL, else they fail with EPERM. Needs no_new_privs, or root. sandbox_filter.c, or
+ * nothing in sanitizer builds.
+ */
+int sandbox_allow_only(const int *calls, size_t count, bool kill, struct err *err);
 
 #endif

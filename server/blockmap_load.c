@@ -6,6 +6,7 @@
  */
 #include "blockmap_disk.h"
 
+#include "fsutil.h"
 #include "util.h"
 
 #include <errno.h>
@@ -38,23 +39,16 @@ static void add_page(
 static ssize_t load_chunk(struct blockmap *m, int fd, struct blockmap_load to, uint64_t at)
 {
 	uint8_t bytes[CHUNK];
-	size_t want = (size_t)MIN_OF(m->present.bytes - at, (uint64_t)CHUNK), got = 0;
+	size_t want = (size_t)MIN_OF(m->present.bytes - at, (uint64_t)CHUNK), got;
+	ssize_t n = fs_read_at(fd, bytes, want, (off_t)at);
 
-	while (got < want) {
-		ssize_t n = pread(fd, bytes + got, want - got, (off_t)(at + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
+	if (n < 0)
+		return n;
+	got = (size_t)n;
 	for (size_t i = 0; i < got; i += BLOCKMAP_PAGE)
 		add_page(m, to, (at + i) / BLOCKMAP_PAGE, bytes + i,
 			MIN_OF(got - i, (size_t)BLOCKMAP_PAGE));
-	return (ssize_t)got;
+	return n;
 }
 
 int blockmap_load(struct blockmap *m, int fd, struct blockmap_load to)

@@ -5,6 +5,7 @@
  */
 #include "draft.h"
 
+#include "fsutil.h"
 #include "util.h"
 
 #include <errno.h>
@@ -27,20 +28,10 @@ int draft_begin(struct draft *d, int folder, const char *temp)
 
 static void write_out(struct draft *d)
 {
-	const char *p = d->bytes;
-
-	while (d->used > 0 && d->error == 0) {
-		ssize_t n = write(d->fd, p, d->used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			d->error = -errno;
-			return;
-		}
-		p += n;
-		d->used -= (size_t)n;
-	}
+	if (d->error == 0)
+		d->error = fs_write_all(d->fd, d->bytes, d->used);
+	if (d->error == 0)
+		d->used = 0;
 }
 
 void draft_put(struct draft *d, const void *bytes, size_t len)

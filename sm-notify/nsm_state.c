@@ -6,6 +6,7 @@
 #include "nsm_state.h"
 
 #include "draft.h"
+#include "fsutil.h"
 #include "log.h"
 #include "util.h"
 
@@ -28,24 +29,6 @@ int32_t nsm_state_next(int32_t state)
 	return __builtin_add_overflow(up, 2, &next) ? STATE_FIRST : next;
 }
 
-static ssize_t read_some(int fd, void *bytes, size_t room)
-{
-	size_t used = 0;
-
-	while (used < room) {
-		ssize_t n = read(fd, (char *)bytes + used, room - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		used += (size_t)n;
-	}
-	return (ssize_t)used;
-}
-
 int nsm_state_read(int folder, int32_t *ret, struct err *err)
 {
 	CLEANUP_FD int fd = openat(
@@ -60,7 +43,7 @@ int nsm_state_read(int folder, int32_t *ret, struct err *err)
 		return err_sys(err, errno, STATE_FILE);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, EINVAL, STATE_FILE ": not a regular file");
-	n = read_some(fd, &state, sizeof(state));
+	n = fs_read_at(fd, &state, sizeof(state), 0);
 	if (n < 0)
 		return err_sys(err, (int)-n, STATE_FILE);
 	if (n > 0 && n < (ssize_t)sizeof(state))

@@ -93,16 +93,25 @@ static const char *no_address(const struct unit *u)
 	return u->plan.named && !u->over ? "(no answer from the resolver yet)" : "(no address)";
 }
 
+/* False: just now it has none there. */
+static bool addr_text(
+	const struct preview *p, const struct unit *u, uint8_t at, char ret[ADDR_TEXT_MAX])
+{
+	struct addr a;
+
+	if (!unit_addr(&p->units, u, at, &a))
+		return false;
+	addr_print(&a, ret);
+	return true;
+}
+
 static void print_addrs(FILE *out, const struct preview *p, const struct unit *u)
 {
 	char text[ADDR_TEXT_MAX];
-	struct addr a;
 
 	for (uint8_t at = 0; at < u->plan.count; at++) {
-		if (!unit_addr(&p->units, u, at, &a))
-			continue;
-		addr_print(&a, text);
-		fprintf(out, " %s", text);
+		if (addr_text(p, u, at, text))
+			fprintf(out, " %s", text);
 	}
 	if (u->plan.count == 0)
 		fprintf(out, " %s", no_address(u));
@@ -135,13 +144,10 @@ static json_t *json_addrs(const struct preview *p, const struct unit *u)
 {
 	json_t *list = json_array();
 	char text[ADDR_TEXT_MAX];
-	struct addr a;
 
 	for (uint8_t at = 0; at < u->plan.count; at++) {
-		if (!unit_addr(&p->units, u, at, &a))
-			continue;
-		addr_print(&a, text);
-		json_array_append_new(list, json_string(text));
+		if (addr_text(p, u, at, text))
+			json_array_append_new(list, json_string(text));
 	}
 	return list;
 }

@@ -35,8 +35,7 @@ int rights_drop(struct rights *r, struct err *err);
 /*
  * System calls that are not needed fail from now on: in this thread and those it starts. Needed are
  * sockets, threads, and files for records and whatever the resolver is configured to load; there is
- * no new program, no other user, no mount, no debugging. rights_filter.c, or nothing in sanitizer
- * builds.
+ * no new program, no other user, no mount, no debugging. Nothing in sanitizer builds.
  */
 int rights_filter(struct err *err);
 

@@ -6,9 +6,9 @@
  */
 #include "rights.h"
 
+#include "sandbox.h"
 #include "util.h"
 
-#include <errno.h>
 #include <seccomp.h>
 
 static const int allowed[] = {
@@ -146,14 +146,5 @@ static const int allowed[] = {
 
 int rights_filter(struct err *err)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int ret = ctx ? 0 : -ENOMEM;
-
-	for (size_t i = 0; ret == 0 && i < ARRAY_LEN(allowed); i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	if (ret == 0)
-		ret = seccomp_load(ctx);
-	if (ctx)
-		seccomp_release(ctx);
-	return ret < 0 ? err_sys(err, -ret, "system call filter") : 0;
+	return sandbox_allow_only(allowed, ARRAY_LEN(allowed), false, err);
 }

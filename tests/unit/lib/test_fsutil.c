@@ -251,6 +251,28 @@ static void test_absolute(void **state)
 	assert_null(fs_absolute(""));
 }
 
+static void test_all_and_at(void **state)
+{
+	char got[8] = "";
+	int pipes[2];
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_int_equal(fs_write_all(fileno(f), "0123456789", 10), 0);
+	assert_int_equal(fs_write_all(fileno(f), "", 0), 0);
+	assert_int_equal(fs_read_at(fileno(f), got, 4, 3), 4);
+	assert_memory_equal(got, "3456", 4);
+	assert_int_equal(fs_read_at(fileno(f), got, sizeof(got), 8), 2); /* to the end */
+	assert_memory_equal(got, "89", 2);
+	assert_int_equal(fs_read_at(fileno(f), got, sizeof(got), 10), 0);
+	fclose(f);
+	CHECK(pipe(pipes) == 0);
+	assert_int_equal(fs_read_at(pipes[0], got, 1, 0), -ESPIPE);
+	assert_int_equal(fs_write_all(pipes[0], "x", 1), -EBADF);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_readers_see_whole_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_limits, set_up, tear_down),
 		cmocka_unit_test(test_absolute),
+		cmocka_unit_test(test_all_and_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
