@@ -264,13 +264,13 @@ class Units(WrapperCase):
     def test_verify(self):
         self.require('systemd-analyze')
         units = [self.unit('xnbd-wrapper.service'), self.unit('xnbd-wrapper.socket'),
-                 self.unit('xnbd-server@.service', 'vm1')]
+                 self.unit('xnbd-server@.service', 'vm1'), self.unit('xnbd-stonithd.service')]
         p = self.run_cmd('systemd-analyze', 'verify', '--man=no', *units, status=None)
         self.assertEqual((p.returncode, [x for x in p.stderr.splitlines() if 'xnbd' in x]), (0, []))
 
     def test_options_of_units_are_taken(self):
         """Every word of ExecStart is one that the program knows."""
-        for name in ('xnbd-wrapper.service', 'xnbd-server@.service'):
+        for name in ('xnbd-wrapper.service', 'xnbd-server@.service', 'xnbd-stonithd.service'):
             with open(self.unit(name)) as f:
                 line = re.search('^ExecStart=(.*)', f.read(), re.M)[1]
             argv = line.split()
@@ -294,6 +294,7 @@ class Units(WrapperCase):
         for end in ('/lib/systemd/system/xnbd-wrapper.service',
                     '/lib/systemd/system/xnbd-wrapper.socket',
                     '/lib/systemd/system/xnbd-server@.service', '/lib/tmpfiles.d/xnbd.conf',
+                    '/lib/systemd/system/xnbd-stonithd.service', '/man8/xnbd-stonithd.8',
                     '/etc/logrotate.d/xnbd', '/bash-completion/completions/xnbd-wrapper',
                     '/bash-completion/completions/xnbd-bgctl', '/init/xnbd-wrapper',
                     '/sbin/sm-notify', '/man8/sm-notify.8', '/systemd/rpc-statd-notify.conf',
@@ -392,7 +393,7 @@ class LogRotation(WrapperCase):
         client = w.enter('disk0')
         rules = self.path('rules')
         with open(f'{CONF}/logrotate') as f, open(rules, 'w') as out:
-            text = f.read().replace('/var/log/xnbd/', f'{folder}/')
+            text = re.sub('/var/(log|lib)/xnbd/', f'{folder}/', f.read())
             ctl = f'{xtest.program("xnbd-wrapper-ctl")} --socket {w.control}'
             out.write(re.sub(r'[^\s(]*/xnbd-wrapper-ctl', ctl, text))
         os.chmod(rules, 0o644)
@@ -421,7 +422,8 @@ class Completion(WrapperCase):
         super().setUp()
         self.require('bash')
         folders = {os.path.dirname(xtest.program(p)) for p in ('xnbd-server', 'xnbd-wrapper',
-                                                               'xnbd-bgctl', 'sm-notify')}
+                                                               'xnbd-bgctl', 'sm-notify',
+                                                               'xnbd-stonith')}
         self.env = {'PATH': ':'.join([*folders, os.environ['PATH']])}
 
     def complete(self, line):
@@ -434,7 +436,7 @@ class Completion(WrapperCase):
 
     def test_every_option_is_offered(self):
         for program in ('xnbd-server', 'xnbd-wrapper', 'xnbd-wrapper-ctl', 'xnbd-bgctl',
-                        'sm-notify'):
+                        'sm-notify', 'xnbd-stonith', 'fence_xnbd', 'xnbd-stonithd'):
             text = self.run_cmd(xtest.program(program), '--help')
             options = re.findall(r'^  (?:-\S, |    )(--[a-z0-9-]+)', text, re.M)
             self.assertEqual(self.complete(f'{program} -'), options)
@@ -455,6 +457,20 @@ class Completion(WrapperCase):
         for line in ('xnbd-server --target o', 'xnbd-wrapper --imgfile o', 'xnbd-wrapper -c o',
                      'xnbd-bgctl --query o', 'sm-notify -P o'):
             self.assertEqual(self.complete(line), ['one.img'])
+
+    def test_nodes(self):
+        """Behind a command of xnbd-stonith, from the configuration."""
+        with open(self.path('secret'), 'w', opener=lambda p, f: os.open(p, f, 0o600)) as f:
+            f.write('private\n')
+        with open(self.path('stonith.conf'), 'w') as f:
+            f.write('pdu "p" { address = "127.0.0.1" profile = "apc-rpdu" version = "2c" '
+                    f'community-file = "{self.path("secret")}" }}\n'
+                    'node "n1" { outlets = {"p:1"} }\nnode "n2" { outlets = {"p:2"} }\n')
+        for config in (f'-c {self.path("stonith.conf")}', f'--config={self.path("stonith.conf")}'):
+            self.assertEqual(self.complete(f'xnbd-stonith {config} re'), ['reboot'])
+            for action in ('off', 'verify-map'):
+                self.assertEqual(self.complete(f'xnbd-stonith {config} {action} n'), ['n1', 'n2'])
+        self.assertIn('health', self.complete('xnbd-stonith '))
 
     def test_commands_are_commands(self):
         words = self.complete('xnbd-wrapper-ctl ')

@@ -5,7 +5,8 @@
 - the options --help prints (letter, name, arguments, order) are those of the manual page;
 - each page has the sections this suite promises and passes mandoc's lint;
 - conf/xnbd.conf.example has every key of the tables that xnbd.conf(5) is made of, and no other;
-- it has no fault as it is, nor with each alternative that stands in a comment.
+- it has no fault as it is, nor with each alternative that stands in a comment;
+- the same of conf/stonith.conf.example and stonith.conf(5).
 
 Exit status: 0 good, 1 differences, 2 usage, 77 good but no mandoc here (with CI=true that is 1).
 """
@@ -17,11 +18,16 @@ import sys
 import tempfile
 
 PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
-            "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify"}
+            "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify", "xnbd-stonith": "stonith",
+            "xnbd-stonithd": "stonith", "fence_xnbd": "stonith"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
                  "FILES", "EXAMPLES", "SEE ALSO", "HISTORY"]
+STONITH_SECTIONS = ["NAME", "DESCRIPTION", "SECTION STONITH", "SECTION PDU", "PROFILES",
+                    "SECTION PROFILE", "SECTION NODE", "SECTION PROXY", "SECTION CALLER", "FILES",
+                    "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
+SECRETS = "/etc/xnbd/secret/"
 EXIT_SKIPPED = 77
 
 faults = []
@@ -163,29 +169,51 @@ def is_warning(line):
     return "(a warning: " in line
 
 
-def check_example(source_dir, conf_page, wrapper_binary):
-    name = "conf/xnbd.conf.example"
-    text = read(source_dir, name)
-    known = known_keys(conf_page)
+def make_secrets(folder, text):
+    """A file for each one that the example names."""
+    for name in sorted(set(re.findall(re.escape(SECRETS) + r"([\w.-]+)", text))):
+        with open(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o600), "w",
+                  encoding="utf-8") as f:
+            f.write("-----BEGIN OPENSSH PRIVATE KEY-----\n" if name.endswith(".key")
+                    else "0123456789abcdef\n")
 
-    if not known:
-        fault("conf_page", "no keys found")
-    # Each key of defaults has its meaning explained at exports.
-    known["defaults"] = [k for k in known.get("defaults", [])
-                         if k in example_keys(text).get("defaults", [])]
-    compare_keys(name, known, example_keys(text))
+
+def check_variants(name, text, check):
     with tempfile.TemporaryDirectory(prefix="xnbd-man") as folder:
-        path = os.path.join(folder, "xnbd.conf")
+        path = os.path.join(folder, "example.conf")
+        make_secrets(folder, text)
         for variant in variants(text):
             with open(path, "w", encoding="utf-8") as f:
-                f.write(variant)
-            run = subprocess.run([wrapper_binary, "--check", "--config", path],
-                                 capture_output=True, text=True, check=False)
+                f.write(variant.replace(SECRETS, folder + "/"))
+            run = subprocess.run([*check, path], capture_output=True, text=True, check=False)
             wrong = [line for line in run.stderr.splitlines() if not is_warning(line)]
             for line in wrong:
                 fault(name, line.removeprefix(path + ":"))
             if run.returncode != 0 and not wrong:
                 fault(name, f"--check: exit status {run.returncode}")
+
+
+def check_example(source_dir, name, conf_page, check):
+    text = read(source_dir, name)
+    known = known_keys(conf_page)
+
+    if not known:
+        fault(conf_page, "no keys found")
+    # Each key of defaults has its meaning explained at exports.
+    if "defaults" in known:
+        known["defaults"] = [k for k in known["defaults"]
+                             if k in example_keys(text).get("defaults", [])]
+    compare_keys(name, known, example_keys(text))
+    check_variants(name, text, check)
+
+
+def check_conf_page(source_dir, build_dir, name, sections, conf_page, check):
+    """A page of section 5, its example, and the program that knows the keys."""
+    made = os.path.join(build_dir, "man", name + ".5")
+    check_sections(name + ".5", read(made), sections)
+    if shutil.which("mandoc"):
+        check_mandoc(name + ".5", made)
+    check_example(source_dir, f"conf/{name}.example", os.path.join(build_dir, conf_page), check)
 
 
 def main():
@@ -209,12 +237,11 @@ def main():
         check_sections(page, text, SECTIONS)
         if has_mandoc:
             check_mandoc(page, os.path.join(source_dir, page))
-    made = os.path.join(build_dir, "man", "xnbd.conf.5")
-    check_sections("xnbd.conf.5", read(made), CONF_SECTIONS)
-    if has_mandoc:
-        check_mandoc("xnbd.conf.5", made)
-    check_example(source_dir, os.path.join(build_dir, "wrapper", "conf_page"),
-                  binaries["xnbd-wrapper"])
+    check_conf_page(source_dir, build_dir, "xnbd.conf", CONF_SECTIONS, "wrapper/conf_page",
+                    [binaries["xnbd-wrapper"], "--check", "--config"])
+    page = "stonith/stonith_conf_page"
+    check_conf_page(source_dir, build_dir, "stonith.conf", STONITH_SECTIONS, page,
+                    [os.path.join(build_dir, page), "--check"])
     for line in faults:
         print(line)
     if not faults and not has_mandoc:

@@ -23,8 +23,38 @@ SYSTEM_UNITS = ('basic.target', 'sysinit.target', 'sockets.target', 'timers.targ
                 'slices.target', 'swap.target', 'multi-user.target', 'shutdown.target',
                 'umount.target', 'local-fs.target', 'remote-fs.target', 'network.target',
                 'network-online.target', 'systemd-journald.service', 'systemd-journald.socket')
-OURS = ('xnbd-wrapper.service', 'xnbd-wrapper.socket', 'xnbd-server@.service')
-PROGRAMS = ('xnbd-wrapper', 'xnbd-server', 'xnbd-wrapper-ctl')
+OURS = ('xnbd-wrapper.service', 'xnbd-wrapper.socket', 'xnbd-server@.service',
+        'xnbd-stonithd.service')
+PROGRAMS = ('xnbd-wrapper', 'xnbd-server', 'xnbd-wrapper-ctl', 'xnbd-stonithd', 'xnbd-stonith')
+SNMPD = '/usr/sbin/snmpd'
+# Two PDUs whose outlet 1 is one object, to read and to set; the left one is off.
+PDUS = '''
+set -e
+ip link set lo up
+umask 077
+mkdir -p /etc/xnbd/secret /var/lib
+echo write-secret >/etc/xnbd/secret/pdu
+for side in left:1610:0 right:1611:1; do
+	name=${side%%:*} rest=${side#*:}
+	cat >/tmp/$name.conf <<END
+agentAddress udp:127.0.0.1:${rest%:*}
+rwcommunity write-secret
+sysObjectID .1.3.6.1.4.1.2.6.223
+override -rw .1.3.6.1.4.1.2.6.223.8.2.2.1.11.1 integer ${rest#*:}
+END
+	MIBS= SNMP_PERSISTENT_DIR=/tmp/$name.snmp snmpd -C -c /tmp/$name.conf -I -smux -Lf /tmp/$name.log \\
+		-p /tmp/$name.pid
+done
+cat >/etc/xnbd/stonith.conf <<END
+stonith { self = "n1" repair-own = true off-lease = 0 dwell = 0 }
+pdu "left" { address = "127.0.0.1" port = 1610 profile = "ibm-ipdu" version = "2c"
+             community-file = "/etc/xnbd/secret/pdu" }
+pdu "right" { address = "127.0.0.1" port = 1611 profile = "ibm-ipdu" version = "2c"
+              community-file = "/etc/xnbd/secret/pdu" }
+node "n1" { outlets = {"left:1", "right:1"} shooters = {"n2"} }
+node "n2" { outlets = {"left:2", "right:2"} shooters = {"n1"} }
+END
+'''
 PORT, OTHER_PORT, ALONE_PORT = 8520, 10809, 8521
 
 # Not --wait: that was seen to wait for ever.
@@ -81,9 +111,10 @@ def ours():
 
 
 class Units(lab.Case):
-    TOOLS = ('nsenter', 'unshare', 'systemctl', 'journalctl')
+    TOOLS = ('nsenter', 'unshare', 'systemctl', 'journalctl', 'snmpd')
     GUEST = {'programs': (MANAGER, JOURNAL, '/usr/bin/nsenter', '/usr/bin/unshare',
-                          '/bin/systemctl', '/bin/journalctl', *map(xtest.program, PROGRAMS)),
+                          '/bin/systemctl', '/bin/journalctl', SNMPD,
+                          *map(xtest.program, PROGRAMS)),
              'files': {MANAGER: MANAGER, JOURNAL: JOURNAL, **ours(),
                        **{f'/lib/systemd/system/{u}': f'/lib/systemd/system/{u}'
                           for u in SYSTEM_UNITS}},
@@ -164,6 +195,24 @@ class Units(lab.Case):
         self.assertIn('a.img.snapshot.', snapshot)
         for client in clients:
             client.close()
+
+    def test_watch_over_pdus(self):
+        """What the unit forbids is not needed to ask PDUs, nor to switch our own outlet on again."""
+        self.guest.run(PDUS)
+        self.inside_at_end('systemctl stop xnbd-stonithd')
+        self.inside('systemctl start xnbd-stonithd')
+
+        def health():
+            return json.loads(self.inside('xnbd-stonith health --json', None))
+        xtest.wait_for(lambda: health()['repair']['done'] == 1, 'repair', 120)
+        self.inside('xnbd-stonith status n1')
+        self.assertEqual({f.get('outlet') for f in health()['findings']}, {'left:2', 'right:2'})
+        self.assertRegex(self.property('StatusText', 'xnbd-stonithd'), '^[0-9]+ findings')
+        self.inside('xnbd-stonith audit && systemctl reload xnbd-stonithd')
+        xtest.wait_for(lambda: 'alarm: n2: outlet left:2' in
+                       self.inside('journalctl -u xnbd-stonithd'), 'journal', 60)
+        self.inside('systemctl stop xnbd-stonithd && test -d /run/xnbd-stonith')
+        self.guest.run('kill $(cat /tmp/left.pid /tmp/right.pid)')
 
     def test_journal(self):
         self.inside('systemctl start xnbd-wrapper')
