@@ -112,8 +112,8 @@ class Case(Watching, stonith_fixture.Case):
         self.general.update({'audit-interval': NEVER})
 
     def found(self, *wanted):
-        """By one audit; a second one says nothing more."""
-        self.assertEqual(self.findings(self.audit()), set(wanted))
+        """By an audit, or the look it asks for; another one says nothing more."""
+        xtest.wait_for(lambda: self.findings(self.audit()) == set(wanted), f'{wanted}', 90)
         said = self.daemon.stderr()
         self.assertEqual(self.findings(self.audit()), set(wanted))
         self.assertEqual(self.daemon.stderr(), said)
