@@ -187,6 +187,21 @@ void conf_apply(struct conf *c, const struct conf_section *s, void *object)
 
 /* Files. */
 
+static void remember(struct conf *c, struct key_texts *list, const char *text)
+{
+	char **more = realloc(list->items, (list->count + 1) * sizeof(*more));
+	char *copy = strdup(text);
+
+	if (more)
+		list->items = more;
+	if (!more || !copy) {
+		free(copy);
+		add_fault(c, NULL);
+		return;
+	}
+	more[list->count++] = copy;
+}
+
 static void read_file(struct reading *r, const char *path, const char *from, unsigned line);
 
 static bool has_wildcard(const char *pattern)
@@ -222,6 +237,7 @@ static void read_matching(struct reading *r, const char *pattern, const char *fi
 	glob_t found = {0};
 	int ret;
 
+	remember(r->conf, &r->conf->patterns, pattern);
 	errno = 0;
 	ret = glob(pattern, 0, folder_failed, &found);
 	if (ret && ret != GLOB_NOMATCH)
@@ -326,6 +342,7 @@ static void read_file(struct reading *r, const char *path, const char *from, uns
 		conf_fault_at(r->conf, path, 0, "contains a zero byte; it is no text");
 		return;
 	}
+	remember(r->conf, &r->conf->files, path);
 	r->depth++;
 	conf_text_split(text, len, r->kinds, r->kind_count, &text_ops, &f);
 	r->depth--;
@@ -349,5 +366,7 @@ void conf_done(struct conf *c)
 	free(c->sections);
 	for (size_t i = 0; i < c->fault_count; i++)
 		free_fault(c->faults[i]);
+	key_free_texts(&c->files);
+	key_free_texts(&c->patterns);
 	*c = (struct conf){0};
 }

@@ -53,6 +53,9 @@ struct conf {
 	/* Lines for the user; the last one possible says that there are more. */
 	const char *faults[CONF_FAULTS_MAX + 1];
 	size_t fault_count;
+	/* PATH and all that was included, as they were opened; patterns (glob(7)) of includes,
+	 * whether or not a file was there. */
+	struct key_texts files, patterns;
 };
 
 /*

@@ -158,6 +158,59 @@ char *fs_absolute(const char *path)
 	return joined;
 }
 
+/* The longest part of PATH that exists, and *rest: what follows it there. */
+static char *real_part(const char *path, const char **rest)
+{
+	CLEANUP_FREE char *part = strdup(path);
+	size_t len = strlen(path);
+	char *real = NULL;
+
+	while (part && !(real = realpath(len ? part : "/", NULL)) && errno != ENOMEM && len > 0) {
+		while (len > 0 && part[len - 1] == '/')
+			len--;
+		while (len > 0 && part[len - 1] != '/')
+			len--;
+		part[len] = 0;
+	}
+	*rest = path + len;
+	return real;
+}
+
+/* To PATH, which has room for it. Nothing of it exists, so ".." means what it seems to. */
+static void append(char *path, const char *rest)
+{
+	size_t at = strcmp(path, "/") == 0 ? 0 : strlen(path), len;
+
+	for (; *rest; rest += len) {
+		rest += strspn(rest, "/");
+		len = strcspn(rest, "/");
+		if (len == 2 && memcmp(rest, "..", 2) == 0) {
+			while (at > 0 && path[--at] != '/')
+				;
+		} else if (len > 1 || (len == 1 && *rest != '.')) {
+			path[at++] = '/';
+			memcpy(path + at, rest, len);
+			at += len;
+		}
+	}
+	path[at ? at : 1] = 0;
+}
+
+char *fs_real(const char *path)
+{
+	CLEANUP_FREE char *whole = fs_absolute(path), *real = NULL;
+	const char *rest;
+	char *ret;
+
+	real = whole ? real_part(whole, &rest) : NULL;
+	ret = real ? malloc(strlen(real) + strlen(rest) + 2) : NULL;
+	if (!ret)
+		return NULL;
+	memcpy(ret, real, strlen(real) + 1);
+	append(ret, rest);
+	return ret;
+}
+
 void fs_settle(const char **path)
 {
 	char *absolute = *path ? fs_absolute(*path) : NULL;

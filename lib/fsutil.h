@@ -32,6 +32,12 @@ int fs_make_folder_of(const char *path, mode_t mode, struct err *err);
  */
 char *fs_absolute(const char *path);
 
+/*
+ * PATH without symbolic links, and without "." and "..", as far as it exists; what does not exist
+ * (or cannot be seen) follows as it is named. NULL: no memory, or "". malloc'd.
+ */
+char *fs_real(const char *path);
+
 /* Makes *PATH absolute, NULL stays NULL. Never freed: for options, which live as long as we do. */
 void fs_settle(const char **path);
 

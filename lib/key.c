@@ -301,7 +301,8 @@ static int set_texts(
 	const struct key *k, void *object, const char *const *texts, size_t count, struct err *err)
 {
 	struct key_texts list = {0};
-	int r = count > LIST_MAX ? err_set(err, EINVAL, "more than %d entries", LIST_MAX) : 0;
+	size_t most = k->initial ? k->initial : LIST_MAX;
+	int r = count > most ? err_set(err, EINVAL, "more than %zu entries", most) : 0;
 
 	for (size_t i = 0; i < count && r == 0; i++) {
 		r = check_text(k, texts[i], err);

@@ -37,7 +37,7 @@ struct key {
 	enum key_type type;
 	size_t offset;
 	uint64_t min, max;
-	uint64_t initial;           /* NUMBER, SIZE, CHOICE, FLAG */
+	uint64_t initial; /* NUMBER, SIZE, CHOICE, FLAG; of TEXTS: most entries, 0 = 1024 */
 	const char *const *choices; /* CHOICE; ends in NULL */
 	unsigned where;             /* the owner's bits: in which modes, in which sections */
 	bool alias;                 /* another name of a field that has a row already */

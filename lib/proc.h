@@ -26,6 +26,10 @@ int proc_daemonize(struct err *err);
 /* Start-up is complete: lets the original process of proc_daemonize() go. No-op otherwise. */
 void proc_ready(void);
 
+/* Opens closed ones of standard input, output and error on /dev/null: what is opened later must not
+ * get the number of a stream. */
+void proc_fill_streams(void);
+
 /* Raises the soft limit of open files to the hard one; as root the hard one to 1,000,000 at most.
  */
 void proc_raise_nofile(void);

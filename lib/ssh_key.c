@@ -84,6 +84,16 @@ int ssh_key_parse(const char *text, struct ssh_key *ret)
 	return 0;
 }
 
+const char *ssh_key_fault(const char *text)
+{
+	size_t len = strcspn(text, " ");
+
+	if (text[len] && find_type(text, len))
+		return "is not whole: copy the line of the host's .pub file as it is";
+	return "must begin with ssh-ed25519 or ecdsa-sha2-nistp256 (384, 521), a space, and the "
+	       "key in base64";
+}
+
 void ssh_key_print(const uint8_t *blob, size_t len, char ret[SSH_KEY_PRINT_MAX])
 {
 	uint8_t hash[SHA256_DIGEST_LENGTH], text[48];

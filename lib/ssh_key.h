@@ -29,6 +29,10 @@ extern const char *const ssh_key_types[];
 /* -EINVAL: no key, the blob is of another type, or it is a type that is not used. */
 int ssh_key_parse(const char *text, struct ssh_key *ret);
 
+/* What is wrong with TEXT, which ssh_key_parse() does not take, and what would be right: as the end
+ * of a sentence. */
+const char *ssh_key_fault(const char *text);
+
 /* Of a key as it is on the wire: one of ssh_key_types, NULL = none of these. */
 const char *ssh_key_type(const uint8_t *blob, size_t len);
 

@@ -2,10 +2,10 @@
 /* One line, one write(2); see agent_log.h. Called by the front ends for every line of the log. */
 #include "agent_log.h"
 
+#include "proc.h"
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,13 +56,7 @@ void agent_log_write(int fd, const char *name, enum log_level level, const char 
 
 void agent_start(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
+	proc_fill_streams();
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 }

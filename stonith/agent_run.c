@@ -7,6 +7,7 @@
 
 #include "agent_direct.h"
 #include "agent_inner.h"
+#include "conf_objects.h"
 #include "confirm.h"
 #include "log.h"
 #include "policy.h"
@@ -186,7 +187,7 @@ static const struct config_node *self_of(const struct agent *a, const struct con
 
 	if (!agent_is_direct(a))
 		return config_self(&a->config);
-	return name && config_is_this_host(name) ? victim : NULL;
+	return name && conf_is_this_host(name) ? victim : NULL;
 }
 
 /* Who names a PDU himself has said what may be done; policies are of configurations. */

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include "conf_objects.h"
 #include "confirm.h"
 #include "lease.h"
 #include "log.h"
@@ -158,8 +159,7 @@ int command_run(const struct options *o)
 	struct conf files = {0};
 	int ret = config_read(o->config, &c, &files);
 
-	for (size_t i = 0; i < files.fault_count; i++)
-		log_error("%s", files.faults[i]);
+	conf_log_faults(&files);
 	if (ret == 0) {
 		warn(o, &files, &c);
 		lease_prepare(c.general.run_directory, NULL); /* who needs it says so */

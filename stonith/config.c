@@ -6,6 +6,7 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "util.h"
 
 #include <errno.h>
@@ -34,43 +35,14 @@ static read_fn *const readers[KINDS] = {
 	[KIND_NODE] = config_read_node,
 };
 
-static const struct conf_section *next_section(const struct conf *f, int kind, size_t *at)
-{
-	while (*at < f->count) {
-		const struct conf_section *s = &f->sections[(*at)++];
-
-		if (s->kind == &config_kinds[kind])
-			return s;
-	}
-	return NULL;
-}
-
-/* Names that differ in case only; equal ones are a fault already. */
-static void check_twice(struct conf *f, const struct conf_section *s)
-{
-	for (const struct conf_section *o = f->sections; o < s; o++) {
-		if (o->kind == s->kind && strcasecmp(o->title, s->title) == 0 &&
-			strcmp(o->title, s->title) != 0)
-			conf_fault(f, s, NULL, "is called like \"%.64s\" at %s:%u but for its case",
-				o->title, o->file, o->line);
-	}
-}
-
 static void read_kind(struct conf *f, int kind, struct config *c)
 {
 	const struct conf_section *s;
+	size_t at = 0;
+	char *name;
 
-	for (size_t at = 0; (s = next_section(f, kind, &at));) {
-		char *name = strdup(s->title);
-
-		if (!name) {
-			conf_fault(f, s, NULL, "out of memory");
-			return;
-		}
-		if (config_check_name(f, s))
-			check_twice(f, s);
+	while ((s = conf_next_named(f, &config_kinds[kind], CONFIG_NAME_MAX, &at, &name)))
 		readers[kind](f, s, c, name);
-	}
 }
 
 /* Room for as many of each kind as there are sections, so that pointers to them stay good. */
@@ -92,17 +64,19 @@ static void check_all(struct conf *f, struct config *c)
 	const struct conf_section *s;
 	size_t i = 0;
 
-	for (size_t at = 0; i < c->node_count && (s = next_section(f, KIND_NODE, &at)); i++)
+	for (size_t at = 0; i < c->node_count && (s = conf_next(f, &config_kinds[KIND_NODE], &at));
+		i++)
 		config_check_node(f, s, c, &c->nodes[i]);
 	i = 0;
-	for (size_t at = 0; i < c->caller_count && (s = next_section(f, KIND_CALLER, &at)); i++)
+	for (size_t at = 0;
+		i < c->caller_count && (s = conf_next(f, &config_kinds[KIND_CALLER], &at)); i++)
 		config_check_caller(f, s, c, &c->callers[i]);
 }
 
 static void read_all(struct conf *f, const char *path, struct config *c)
 {
 	size_t at = 0;
-	const struct conf_section *general = next_section(f, KIND_GENERAL, &at);
+	const struct conf_section *general = conf_next(f, &config_kinds[KIND_GENERAL], &at);
 
 	config_read_general(f, general, c);
 	for (int kind = KIND_FAMILY; kind < KINDS; kind++)
@@ -122,13 +96,10 @@ int config_read(const char *path, struct config *ret, struct conf *files)
 		read_all(files, path, &c);
 	else
 		conf_fault_at(files, path, 0, "out of memory");
-	if (files->fault_count) {
+	if (files->fault_count)
 		config_free(&c);
-		*ret = c;
-		return -EINVAL;
-	}
 	*ret = c;
-	return 0;
+	return files->fault_count ? -EINVAL : 0;
 }
 
 void config_free(struct config *c)
@@ -245,9 +216,11 @@ void config_warn(const struct conf *files, const struct config *c, struct conf *
 	size_t i = 0;
 
 	*ret = (struct conf){0};
-	for (size_t at = 0; i < c->pdu_count && (s = next_section(files, KIND_PDU, &at)); i++)
+	for (size_t at = 0;
+		i < c->pdu_count && (s = conf_next(files, &config_kinds[KIND_PDU], &at)); i++)
 		warn_pdu(ret, s, &c->pdus[i]);
 	i = 0;
-	for (size_t at = 0; i < c->node_count && (s = next_section(files, KIND_NODE, &at)); i++)
+	for (size_t at = 0;
+		i < c->node_count && (s = conf_next(files, &config_kinds[KIND_NODE], &at)); i++)
 		warn_node(ret, s, c, &c->nodes[i]);
 }

@@ -180,8 +180,6 @@ const struct config_caller *config_caller(const struct config *c, const char *na
 /* This host: the node that key `self` names, else the one called like the host, with or without its
  * domain. NULL: this host is none of the nodes. */
 const struct config_node *config_self(const struct config *c);
-/* Is that what this host is called, as above? For names of no configuration. */
-bool config_is_this_host(const char *name);
 
 /* May SHOOTER shoot VICTIM by itself? Key `shooters` of the victim. */
 bool config_may_shoot(const struct config_node *shooter, const struct config_node *victim);

@@ -5,10 +5,10 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "str.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -28,46 +28,8 @@ bool config_parse_address(const char *text, struct in6_addr *ret)
 bool config_check_address(
 	struct conf *f, const struct conf_section *s, const char *key, const char *text)
 {
-	struct in6_addr a;
-
-	if (!text || config_parse_address(text, &a))
-		return true;
-	if (text[strspn(text, "0123456789abcdefABCDEF.:")])
-		conf_fault(f, s, key,
-			"%s: \"%.100s\": must be an IP address, not a name (no name server can be "
-			"asked on the day of the shot)",
-			key, text);
-	else
-		conf_fault(f, s, key, "%s: \"%.100s\": is no IPv4 or IPv6 address", key, text);
-	return false;
-}
-
-bool config_require(struct conf *f, const struct conf_section *s, const char *key, const char *text,
-	const char *why)
-{
-	if (text || s->torn || conf_value(s, key))
-		return true;
-	conf_fault(f, s, NULL, "%s is missing%s%s", key, why ? ": " : "", why ? why : "");
-	return false;
-}
-
-bool config_check_name(struct conf *f, const struct conf_section *s)
-{
-	static const char good[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	const char *name = s->title;
-
-	if (!*name)
-		conf_fault(f, s, NULL, "the name must not be empty");
-	else if (strlen(name) > CONFIG_NAME_MAX)
-		conf_fault(f, s, NULL, "the name has more than %d characters", CONFIG_NAME_MAX);
-	else if (name[strspn(name, good)] || !isalnum((unsigned char)*name))
-		conf_fault(f, s, NULL,
-			"a name consists of letters, digits, '.', '_' and '-', and begins with a "
-			"letter or digit");
-	else
-		return true;
-	return false;
+	return conf_check_address(
+		f, s, key, text, "no name server can be asked on the day of the shot");
 }
 
 /* As with keys: near enough to be a slip of the finger. */

@@ -7,6 +7,7 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "util.h"
 
 #include <errno.h>
@@ -246,11 +247,11 @@ static void read_like(struct conf *f, const struct conf_section *s, struct confi
 
 static void require_all(struct conf *f, const struct conf_section *s, const struct config_family *x)
 {
-	config_require(f, s, "state", x->state, NULL);
-	config_require(f, s, "state-on", x->state_on, NULL);
-	config_require(f, s, "state-off", x->state_off, NULL);
-	config_require(f, s, "on", x->on, NULL);
-	config_require(f, s, "off", x->off, NULL);
+	conf_require(f, s, "state", x->state, NULL);
+	conf_require(f, s, "state-on", x->state_on, NULL);
+	conf_require(f, s, "state-off", x->state_off, NULL);
+	conf_require(f, s, "on", x->on, NULL);
+	conf_require(f, s, "off", x->off, NULL);
 }
 
 /* The section's own fault begins with it. */

@@ -5,10 +5,10 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "util.h"
 
-#include <string.h>
-#include <strings.h>
+#include <stdio.h>
 
 enum { SOCKET_BYTES = 107, RUN_BYTES = 90, PING_MAX = 8 };
 
@@ -48,24 +48,15 @@ static const struct key keys[] = {
 };
 const struct key_set config_general_keys = {keys, ARRAY_LEN(keys)};
 
-static bool set_text(struct conf *f, const char **at, const char *text)
-{
-	if (!*at)
-		*at = strdup(text);
-	if (!*at)
-		conf_fault_at(f, CONFIG_DEFAULT, 0, "out of memory");
-	return *at;
-}
-
 static void fill_in(struct conf *f, struct config_general *g)
 {
 	char control[CONFIG_PATH_BYTES + sizeof("/control")];
 
-	if (!set_text(f, &g->audit_log, CONFIG_AUDIT_LOG) ||
-		!set_text(f, &g->run_directory, CONFIG_RUN_DIRECTORY))
+	if (!conf_fill_in(f, CONFIG_DEFAULT, &g->audit_log, CONFIG_AUDIT_LOG) ||
+		!conf_fill_in(f, CONFIG_DEFAULT, &g->run_directory, CONFIG_RUN_DIRECTORY))
 		return;
 	snprintf(control, sizeof(control), "%s/control", g->run_directory);
-	set_text(f, &g->control, control);
+	conf_fill_in(f, CONFIG_DEFAULT, &g->control, control);
 }
 
 /* S: NULL = there is no such section. */
@@ -86,38 +77,18 @@ void config_read_general(struct conf *f, const struct conf_section *s, struct co
 
 /* This host. */
 
-/* Is NAME what this host is called, with or without its domain? */
-static bool is_host(const char *host, const char *name)
-{
-	size_t label = strcspn(host, ".");
-
-	return strcasecmp(host, name) == 0 ||
-		(strlen(name) == label && strncasecmp(host, name, label) == 0);
-}
-
 void config_find_self(struct conf *f, const struct conf_section *s, struct config *c)
 {
-	char host[CONFIG_TEXT_BYTES + 1] = "";
-
 	if (c->general.self) {
 		c->self = config_node(c, c->general.self);
 		if (!c->self)
 			config_no_node(f, s, "self", c, c->general.self);
 		return;
 	}
-	if (gethostname(host, sizeof(host) - 1) < 0)
-		return;
 	for (size_t i = 0; i < c->node_count && !c->self; i++) {
-		if (is_host(host, c->nodes[i].name))
+		if (conf_is_this_host(c->nodes[i].name))
 			c->self = &c->nodes[i];
 	}
-}
-
-bool config_is_this_host(const char *name)
-{
-	char host[CONFIG_TEXT_BYTES + 1] = "";
-
-	return gethostname(host, sizeof(host) - 1) == 0 && is_host(host, name);
 }
 
 const struct config_node *config_self(const struct config *c)

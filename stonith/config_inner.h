@@ -62,11 +62,6 @@ const struct profile *config_find_profile(const struct config *c, const char *na
 /* config_check.c: each tells its fault at KEY; false = there was one. TEXT NULL is good. */
 bool config_check_address(
 	struct conf *f, const struct conf_section *s, const char *key, const char *text);
-/* Not given, though needed. Silent for a section of which something is missing already. */
-bool config_require(struct conf *f, const struct conf_section *s, const char *key, const char *text,
-	const char *why);
-/* Letters, digits, '.', '_', '-'; what a file, a shell and a cluster take as a word. */
-bool config_check_name(struct conf *f, const struct conf_section *s);
 /* False: it is no literal address. IPv4 as ::ffff:a.b.c.d, so that each has one form. */
 bool config_parse_address(const char *text, struct in6_addr *ret);
 

@@ -5,6 +5,7 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "secret.h"
 #include "util.h"
 
@@ -72,7 +73,7 @@ static void check_community(
 		"user", "context", "auth", "auth-file", "priv", "priv-file"};
 
 	refuse_keys(f, s, others, ARRAY_LEN(others), "3");
-	config_require(f, s, "community-file", p->community_file, NULL);
+	conf_require(f, s, "community-file", p->community_file, NULL);
 }
 
 static void check_pair(struct conf *f, const struct conf_section *s, const char *what, bool wanted,
@@ -82,7 +83,7 @@ static void check_pair(struct conf *f, const struct conf_section *s, const char 
 
 	snprintf(why, sizeof(why), "%s needs a passphrase", what);
 	if (wanted)
-		config_require(f, s, file_key, file, why);
+		conf_require(f, s, file_key, file, why);
 	else if (file && !s->torn)
 		conf_fault(f, s, file_key, "%s: has no meaning without %s", file_key, what);
 }
@@ -92,7 +93,7 @@ static void check_user(struct conf *f, const struct conf_section *s, const struc
 	static const char *const others[] = {"community-file"};
 
 	refuse_keys(f, s, others, ARRAY_LEN(others), "1 or 2c");
-	config_require(f, s, "user", p->user, "version 3 needs one");
+	conf_require(f, s, "user", p->user, "version 3 needs one");
 	check_pair(f, s, "auth", p->auth != CONFIG_AUTH_NONE, "auth-file", p->auth_file);
 	check_pair(f, s, "priv", p->priv != CONFIG_PRIV_NONE, "priv-file", p->priv_file);
 	if (p->priv != CONFIG_PRIV_NONE && p->auth == CONFIG_AUTH_NONE && !s->torn)
@@ -114,7 +115,7 @@ static void find_profile(
 	struct config_guess guess = {.word = p->profile_name};
 	char text[128];
 
-	if (!config_require(f, s, "profile", p->profile_name, NULL) || !p->profile_name)
+	if (!conf_require(f, s, "profile", p->profile_name, NULL))
 		return;
 	p->profile = config_find_profile(c, p->profile_name);
 	if (p->profile)
@@ -150,7 +151,7 @@ void config_read_pdu(struct conf *f, const struct conf_section *s, struct config
 	key_init_all(&config_pdu_keys, p);
 	p->name = name;
 	conf_apply(f, s, p);
-	config_require(f, s, "address", p->address, NULL);
+	conf_require(f, s, "address", p->address, NULL);
 	config_check_address(f, s, "address", p->address);
 	config_check_address(f, s, "source", p->source);
 	check_same(f, s, c, p);

@@ -5,6 +5,7 @@
  */
 #include "config_inner.h"
 
+#include "conf_objects.h"
 #include "secret.h"
 #include "ssh_key.h"
 #include "util.h"
@@ -57,8 +58,8 @@ static void read_secret(struct conf *f, const struct conf_section *s, const char
 {
 	struct err err;
 
-	config_require(f, s, "secret-file", path, NULL);
-	if (path && secret_read_line(path, SHARED_MIN, SECRET_LINE_MAX, ret, &err) < 0)
+	if (conf_require(f, s, "secret-file", path, NULL) &&
+		secret_read_line(path, SHARED_MIN, SECRET_LINE_MAX, ret, &err) < 0)
 		conf_fault(f, s, "secret-file", "secret-file: %s", err.text);
 }
 
@@ -83,8 +84,7 @@ static void read_key(struct conf *f, const struct conf_section *s, struct config
 	const char *wrong;
 	struct err err;
 
-	config_require(f, s, "key-file", p->key_file, NULL);
-	if (!p->key_file)
+	if (!conf_require(f, s, "key-file", p->key_file, NULL))
 		return;
 	if (secret_read_text(p->key_file, &p->key, &err) < 0) {
 		conf_fault(f, s, "key-file", "key-file: %s", err.text);
@@ -95,34 +95,18 @@ static void read_key(struct conf *f, const struct conf_section *s, struct config
 		conf_fault(f, s, "key-file", "key-file: %s: %s", p->key_file, wrong);
 }
 
-/* Is it one of the types, though not whole? */
-static bool has_type(const char *text)
-{
-	for (const char *const *type = ssh_key_types; *type; type++) {
-		if (strncmp(text, *type, strlen(*type)) == 0 && text[strlen(*type)] == ' ')
-			return true;
-	}
-	return false;
-}
-
 static void read_host_key(struct conf *f, const struct conf_section *s, struct config_proxy *p)
 {
 	struct ssh_key key;
 
-	config_require(f, s, "host-key", p->host_key, NULL);
-	if (!p->host_key)
+	if (!conf_require(f, s, "host-key", p->host_key, NULL))
 		return;
-	if (ssh_key_parse(p->host_key, &key) == 0) {
-		memcpy(p->host_key_bytes, key.blob, key.len);
-		p->host_key_len = key.len;
-	} else if (has_type(p->host_key)) {
-		conf_fault(f, s, "host-key",
-			"host-key: is not whole: copy the line of the host's .pub file as it is");
-	} else {
-		conf_fault(f, s, "host-key",
-			"host-key: must begin with ssh-ed25519 or ecdsa-sha2-nistp256 (384, 521), "
-			"a space, and the key in base64");
+	if (ssh_key_parse(p->host_key, &key) < 0) {
+		conf_fault(f, s, "host-key", "host-key: %s", ssh_key_fault(p->host_key));
+		return;
 	}
+	memcpy(p->host_key_bytes, key.blob, key.len);
+	p->host_key_len = key.len;
 }
 
 void config_read_proxy(struct conf *f, const struct conf_section *s, struct config *c, char *name)
@@ -132,10 +116,10 @@ void config_read_proxy(struct conf *f, const struct conf_section *s, struct conf
 	key_init_all(&config_proxy_keys, p);
 	p->name = name;
 	conf_apply(f, s, p);
-	config_require(f, s, "address", p->address, NULL);
+	conf_require(f, s, "address", p->address, NULL);
 	config_check_address(f, s, "address", p->address);
 	config_check_address(f, s, "source", p->source);
-	config_require(f, s, "user", p->user, NULL);
+	conf_require(f, s, "user", p->user, NULL);
 	read_key(f, s, p);
 	read_host_key(f, s, p);
 	read_secret(f, s, p->secret_file, &p->secret);

@@ -5,6 +5,7 @@
  */
 #include "proxy_main.h"
 
+#include "conf_objects.h"
 #include "lease.h"
 #include "log.h"
 #include "proxy_server.h"
@@ -60,8 +61,7 @@ int proxy_main(const char *config, const char *caller)
 	if (!isatty(STDOUT_FILENO))
 		fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
 	r = config_read(config, &c, &files);
-	for (size_t i = 0; r < 0 && i < files.fault_count; i++)
-		log_error("%s", files.faults[i]);
+	conf_log_faults(&files);
 	conf_done(&files);
 	if (r < 0)
 		return give_up("the proxy's configuration has faults (see its log)");

@@ -6,6 +6,7 @@
  */
 #include "watch_daemon.h"
 
+#include "conf_objects.h"
 #include "lease.h"
 #include "log.h"
 #include "sock.h"
@@ -33,15 +34,11 @@ static int read_config(const char *file, struct config **ret, char *fault, size_
 	struct conf files = {0};
 	int r = c ? config_read(file, c, &files) : -ENOMEM;
 
-	for (size_t i = 0; i < files.fault_count; i++)
-		log_error("%s", files.faults[i]);
-	if (r < 0) {
-		snprintf(fault, room, "%s", files.fault_count ? files.faults[0] : strerror(-r));
+	conf_end(&files, r, fault, room);
+	if (r < 0)
 		free(c);
-	} else {
+	else
 		*ret = c;
-	}
-	conf_done(&files);
 	return r;
 }
 
@@ -51,8 +48,7 @@ int watch_daemon_check(const char *file)
 	struct config c;
 	int r = config_read(file, &c, &files);
 
-	for (size_t i = 0; i < files.fault_count; i++)
-		log_error("%s", files.faults[i]);
+	conf_log_faults(&files);
 	if (r == 0) {
 		config_warn(&files, &c, &found);
 		for (size_t i = 0; i < found.fault_count; i++)

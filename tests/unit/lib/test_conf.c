@@ -248,6 +248,12 @@ static void test_includes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		assert_string_equal(c.sections[i].title, want[i]);
 	assert_non_null(strstr(c.sections[2].file, "d[1]/../last"));
+	assert_int_equal(c.files.count, 4);
+	assert_string_equal(c.files.items[0], temp_path(&temp, "main"));
+	assert_non_null(strstr(c.files.items[2], "/last"));
+	assert_int_equal(c.patterns.count, 2);
+	assert_non_null(strstr(c.patterns.items[0], "/*.conf"));
+	assert_string_equal(c.patterns.items[1], temp_path(&temp, "none?"));
 	conf_done(&c);
 	/* From within a folder whose name looks like a pattern. */
 	write_file("d[1]/all.conf", "include('[bc].conf')");

@@ -251,6 +251,38 @@ static void test_absolute(void **state)
 	assert_null(fs_absolute(""));
 }
 
+static void test_real(void **state)
+{
+	static const char *const rows[][2] = {{"", ""}, {"/", ""}, {"/d/file", "/d/file"},
+		{"/link", "/d"}, {"/link/file", "/d/file"}, {"/d/.././link//file/", "/d/file"},
+		{"/link/no", "/d/no"}, {"/link/no/./way//", "/d/no/way"}, {"/link/no/../x", "/d/x"},
+		{"/link/no/../../x", "/x"}, {"/dangling/x", "/dangling/x"}, {"/loop/x", "/loop/x"},
+		{"/link/file/x", "/d/file/x"}};
+	struct temp *t = *state;
+	CLEANUP_FREE char *base = realpath(t->folder, NULL);
+
+	assert_non_null(base);
+	assert_int_equal(mkdir(temp_path(t, "d"), 0755), 0);
+	temp_file(t, "d/file", "");
+	assert_int_equal(symlink("d", temp_path(t, "link")), 0);
+	assert_int_equal(symlink("none", temp_path(t, "dangling")), 0);
+	assert_int_equal(symlink("loop", temp_path(t, "loop")), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char path[PATH_MAX], want[PATH_MAX];
+		CLEANUP_FREE char *got = NULL;
+
+		snprintf(path, sizeof(path), "%s%s", t->folder, rows[i][0]);
+		snprintf(want, sizeof(want), "%s%s", base, rows[i][1]);
+		got = fs_real(path);
+		assert_non_null(got);
+		assert_string_equal(got, want);
+	}
+	assert_null(fs_real(""));
+	free(base);
+	base = fs_real("/none/../..");
+	assert_string_equal(base, "/");
+}
+
 static void test_all_and_at(void **state)
 {
 	char got[8] = "";
@@ -286,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_readers_see_whole_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read_limits, set_up, tear_down),
 		cmocka_unit_test(test_absolute),
+		cmocka_unit_test_setup_teardown(test_real, set_up, tear_down),
 		cmocka_unit_test(test_all_and_at),
 	};
 

@@ -96,6 +96,29 @@ static int pipe_with(char byte)
 	return fds[0];
 }
 
+/* None, some, or all of the streams are closed: what comes next is none of them. */
+static void test_fill_streams(void **state)
+{
+	(void)state;
+	for (int closed = 0; closed < 8; closed++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (int i = 0; i < 3; i++) {
+				if (closed & 1 << i)
+					close(i);
+			}
+			proc_fill_streams();
+			for (int i = 0; i < 3; i++) {
+				if (fcntl(i, F_GETFD) < 0)
+					_exit(1);
+			}
+			_exit(open("/dev/null", O_RDONLY) > STDERR_FILENO ? 0 : 2);
+		}
+		assert_int_equal(status_of(pid), 0);
+	}
+}
+
 /* Handed over in every order, so that each may lie where another has to go. */
 static void test_descriptors(void **state)
 {
@@ -307,6 +330,7 @@ static void test_signals_done_inside(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fill_streams),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_one_descriptor_many_times),
 		cmocka_unit_test(test_program_is_missing),

@@ -79,6 +79,23 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_fault(void **state)
+{
+	static const char *const others[] = {
+		"", "ssh-rsa AAAA", "ssh-ed25519", "ssh-ed25519x A", ED25519};
+	static const char *const torn[] = {"ssh-ed25519 ", "ssh-ed25519 AAAA",
+		"ecdsa-sha2-nistp521 " ED25519, "ssh-ed25519 !" ED25519};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		assert_string_equal(ssh_key_fault(others[i]),
+			"must begin with ssh-ed25519 or ecdsa-sha2-nistp256 (384, 521), a space, "
+			"and the key in base64");
+	for (size_t i = 0; i < ARRAY_LEN(torn); i++)
+		assert_string_equal(ssh_key_fault(torn[i]),
+			"is not whole: copy the line of the host's .pub file as it is");
+}
+
 /* Of no key at all something is printed as well. */
 static void test_print_any(void **state)
 {
@@ -98,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_print_any),
 	};
 

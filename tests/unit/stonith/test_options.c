@@ -4,6 +4,7 @@
 #include "options.h"
 
 #include "util.h"
+#include "words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,23 +12,16 @@
 
 #include <cmocka.h>
 
-enum { WORDS_MAX = 8 };
-
-/* WORDS: with one space between. */
 static int parse(const char *words, struct options *o, int *ret_usage)
 {
-	char text[256], *argv[WORDS_MAX + 1] = {NULL}, program[] = "xnbd-stonith";
 	struct err err = {0};
-	int argc = 0, ret;
+	struct words w;
+	int ret;
 
-	strncpy(text, words, sizeof(text) - 1);
-	text[sizeof(text) - 1] = 0;
-	argv[argc++] = program;
-	for (char *w = strtok(text, " "); w && argc < WORDS_MAX; w = strtok(NULL, " "))
-		argv[argc++] = w;
-	ret = options_parse(o, argc, argv, &err);
+	words_split(&w, "xnbd-stonith", words);
+	ret = options_parse(o, w.argc, w.argv, &err);
 	assert_true((ret < 0) == (err.text[0] != 0));
-	*ret_usage = options_usage_status(argc, argv);
+	*ret_usage = options_usage_status(w.argc, w.argv);
 	return ret;
 }
 
