@@ -264,13 +264,15 @@ class Units(WrapperCase):
     def test_verify(self):
         self.require('systemd-analyze')
         units = [self.unit('xnbd-wrapper.service'), self.unit('xnbd-wrapper.socket'),
-                 self.unit('xnbd-server@.service', 'vm1'), self.unit('xnbd-stonithd.service')]
+                 self.unit('xnbd-server@.service', 'vm1'), self.unit('xnbd-stonithd.service'),
+                 self.unit('xnbd-confsync.service'), self.unit('xnbd-confsync-recover.service')]
         p = self.run_cmd('systemd-analyze', 'verify', '--man=no', *units, status=None)
         self.assertEqual((p.returncode, [x for x in p.stderr.splitlines() if 'xnbd' in x]), (0, []))
 
     def test_options_of_units_are_taken(self):
         """Every word of ExecStart is one that the program knows."""
-        for name in ('xnbd-wrapper.service', 'xnbd-server@.service', 'xnbd-stonithd.service'):
+        for name in ('xnbd-wrapper.service', 'xnbd-server@.service', 'xnbd-stonithd.service',
+                     'xnbd-confsync.service', 'xnbd-confsync-recover.service'):
             with open(self.unit(name)) as f:
                 line = re.search('^ExecStart=(.*)', f.read(), re.M)[1]
             argv = line.split()
@@ -295,6 +297,8 @@ class Units(WrapperCase):
                     '/lib/systemd/system/xnbd-wrapper.socket',
                     '/lib/systemd/system/xnbd-server@.service', '/lib/tmpfiles.d/xnbd.conf',
                     '/lib/systemd/system/xnbd-stonithd.service', '/man8/xnbd-stonithd.8',
+                    '/lib/systemd/system/xnbd-confsync.service',
+                    '/lib/systemd/system/xnbd-confsync-recover.service',
                     '/etc/logrotate.d/xnbd', '/bash-completion/completions/xnbd-wrapper',
                     '/bash-completion/completions/xnbd-bgctl', '/init/xnbd-wrapper',
                     '/sbin/sm-notify', '/man8/sm-notify.8', '/systemd/rpc-statd-notify.conf',
@@ -423,7 +427,7 @@ class Completion(WrapperCase):
         self.require('bash')
         folders = {os.path.dirname(xtest.program(p)) for p in ('xnbd-server', 'xnbd-wrapper',
                                                                'xnbd-bgctl', 'sm-notify',
-                                                               'xnbd-stonith')}
+                                                               'xnbd-stonith', 'xnbd-confsync')}
         self.env = {'PATH': ':'.join([*folders, os.environ['PATH']])}
 
     def complete(self, line):
@@ -436,7 +440,8 @@ class Completion(WrapperCase):
 
     def test_every_option_is_offered(self):
         for program in ('xnbd-server', 'xnbd-wrapper', 'xnbd-wrapper-ctl', 'xnbd-bgctl',
-                        'sm-notify', 'xnbd-stonith', 'fence_xnbd', 'xnbd-stonithd'):
+                        'sm-notify', 'xnbd-stonith', 'fence_xnbd', 'xnbd-stonithd',
+                        'xnbd-confsync'):
             text = self.run_cmd(xtest.program(program), '--help')
             options = re.findall(r'^  (?:-\S, |    )(--[a-z0-9-]+)', text, re.M)
             self.assertEqual(self.complete(f'{program} -'), options)
@@ -471,6 +476,23 @@ class Completion(WrapperCase):
             for action in ('off', 'verify-map'):
                 self.assertEqual(self.complete(f'xnbd-stonith {config} {action} n'), ['n1', 'n2'])
         self.assertIn('health', self.complete('xnbd-stonith '))
+
+    def test_sets(self):
+        """Behind a command of xnbd-confsync, from the configuration."""
+        key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaQy7zQxSkOaGn0OURwtlBWbggSGUKPEJoedjF9tlYM'
+        config = self.path('confsync.conf')
+        with open(config, 'w') as f:
+            f.write(f'confsync {{ self = "n1" state-directory = "{self.path("state")}" }}\n')
+            for i in (1, 2):
+                f.write(f'node "n{i}" {{ address = "192.0.2.{i}" host-key = "{key}" }}\n')
+            for name in ('web', 'mail'):
+                f.write(f'set "{name}" {{ paths = {{"{self.path(name)}/"}} }}\n')
+        for line, offered in (('pu', ['push', 'pull']), ('push ', ['mail', 'web']),
+                              ('diff web m', ['mail']), ('hold ', ['list', 'add', 'release']),
+                              ('hold add w', ['web']), ('rollback web ', []),
+                              ('fenced ', ['n2']), ('check ', [])):
+            found = self.complete(f'xnbd-confsync -c {config} {line}')
+            self.assertEqual(sorted(found), sorted(offered), line)
 
     def test_commands_are_commands(self):
         words = self.complete('xnbd-wrapper-ctl ')

@@ -6,7 +6,8 @@
 - each page has the sections this suite promises and passes mandoc's lint;
 - conf/xnbd.conf.example has every key of the tables that xnbd.conf(5) is made of, and no other;
 - it has no fault as it is, nor with each alternative that stands in a comment;
-- the same of conf/stonith.conf.example and stonith.conf(5).
+- the same of conf/stonith.conf.example and stonith.conf(5), conf/confsync.conf.example and
+  confsync.conf(5).
 
 Exit status: 0 good, 1 differences, 2 usage, 77 good but no mandoc here (with CI=true that is 1).
 """
@@ -19,7 +20,7 @@ import tempfile
 
 PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
             "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify", "xnbd-stonith": "stonith",
-            "xnbd-stonithd": "stonith", "fence_xnbd": "stonith"}
+            "xnbd-stonithd": "stonith", "fence_xnbd": "stonith", "xnbd-confsync": "confsync"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
@@ -27,6 +28,8 @@ CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SE
 STONITH_SECTIONS = ["NAME", "DESCRIPTION", "SECTION STONITH", "SECTION PDU", "PROFILES",
                     "SECTION PROFILE", "SECTION NODE", "SECTION PROXY", "SECTION CALLER", "FILES",
                     "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
+CONFSYNC_SECTIONS = ["NAME", "DESCRIPTION", "SECTION CONFSYNC", "SECTION NODE", "SECTION SET",
+                     "FILES", "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
 SECRETS = "/etc/xnbd/secret/"
 EXIT_SKIPPED = 77
 
@@ -241,6 +244,9 @@ def main():
                     [binaries["xnbd-wrapper"], "--check", "--config"])
     page = "stonith/stonith_conf_page"
     check_conf_page(source_dir, build_dir, "stonith.conf", STONITH_SECTIONS, page,
+                    [os.path.join(build_dir, page), "--check"])
+    page = "confsync/confsync_conf_page"
+    check_conf_page(source_dir, build_dir, "confsync.conf", CONFSYNC_SECTIONS, page,
                     [os.path.join(build_dir, page), "--check"])
     for line in faults:
         print(line)

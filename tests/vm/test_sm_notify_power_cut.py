@@ -15,31 +15,26 @@ are silent; in between new records come for the same peers. All that is done sev
 - blind: sm-notify's fsync does nothing, or nothing for files (no_files) or folders (no_folders).
   That is the control: here cuts have to do harm, and the same checks have to see it.
 
-Renames do not write data (noauto_da_alloc), as on file systems other than ext4. TEST_SEED repeats
-the choice of states between two flushes, and of those that are judged where there are very many.
+TEST_SEED repeats the choice of states between two flushes, and of those that are judged where there
+are very many.
 """
 
 import contextlib
 import hashlib
 import os
-import random
 import re
 import struct
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import lab  # noqa: E402
+import logged_disk  # noqa: E402
 import sm_fixture  # noqa: E402
-import write_log  # noqa: E402
 import xtest  # noqa: E402
-from xtest import KIB, MIB  # noqa: E402
+from logged_disk import BLIND, BUSY, COMMIT  # noqa: E402
 
-SIZE, LOG_SIZE = 6 * MIB, 256 * MIB  # the log is sparse
 ADDRESSES = [f'127.0.0.{n}' for n in range(11, 20)]
 MOVED, JOINED, COVERED, OLD, SECOND, HALF, ASIDE, TEMPORARY, TWO = ADDRESSES
 OTHER_COOKIE = 'f' * 32
-SCENARIOS = ('quiet', 'busy', 'blind', 'no_files', 'no_folders')
 MIXED = 0.3  # share of places with a state between two flushes
 JUDGED = 1000  # writes in a log: a busy one has more if the machine is slow
 line = sm_fixture.line
@@ -76,12 +71,6 @@ REJECTED = ['garbage', 'half', 'not a name', 'temporary.new']
 LEFT = {'': line(JOINED, 'former') + line(HALF, 'z') + line(TWO, 'silent')}  # by the first run
 SILENT = {'former', 'z', 'silent'}
 
-# Names go to the disk then, but not the content of other files.
-COMMIT = 'echo >>/disk/other; sync -d /disk/other'
-BUSY = f'''>/tmp/busy
-(while [ -e /tmp/busy ]; do {COMMIT}; usleep 2000; done) >/dev/null 2>&1 &'''
-BLIND = ('strace', '-D', '-f', '-o', '/dev/null', '-e', 'trace=fsync,fdatasync',
-         '-e', 'inject=fsync,fdatasync:retval=0')
 FILES = [f'--trace-path=/disk/state/{name}' for name in ('.state.new', 'sm.bak/.sm-notify.tmp')]
 FOLDERS = [f'--trace-path=/disk/state{name}' for name in ('', '/sm', '/sm.bak')]
 
@@ -154,58 +143,28 @@ class History:
         return wanted_of(FIRST) | later
 
 
-class SmNotifyPowerCut(lab.Case, sm_fixture.Case):
-    GUEST = {'modules': ('dm-log-writes',),
+class SmNotifyPowerCut(logged_disk.Case, sm_fixture.Case):
+    GUEST = {'modules': logged_disk.Case.MODULES,
              'programs': (xtest.program('sm-notify'), xtest.program('sm_witness'),
-                          '/usr/sbin/dmsetup', '/usr/bin/strace')}
-    TOOLS = ('mkfs.ext4', 'mount', 'umount')
+                          *logged_disk.Case.PROGRAMS)}
+    SCENARIOS = ('quiet', 'busy', 'blind', 'no_files', 'no_folders')
 
     @classmethod
-    def disks(cls, folder):
-        """For each scenario one and its log."""
-        lay_out(f'{folder}/root')
-        with open(f'{folder}/empty', 'wb') as f:
-            f.truncate(SIZE)
-        subprocess.run(['mkfs.ext4', '-q', '-b', '1024', '-J', 'size=1', '-N', '256', '-d',
-                        f'{folder}/root', '-E', 'lazy_itable_init=0,lazy_journal_init=0',
-                        f.name], check=True)
-        with open(f.name, 'rb') as f:
-            cls.first = f.read()
-        cls.logs, paths = {}, []
-        for name in SCENARIOS:
-            for kind, content, size in (('disk', cls.first, SIZE), ('log', b'', LOG_SIZE)):
-                paths.append(f'{folder}/{name}.{kind}')
-                with open(paths[-1], 'wb') as f:
-                    f.write(content)
-                    f.truncate(size)
-            cls.logs[name] = paths[-1]
-        return paths
+    def make_disk(cls, folder, name):
+        path = f'{folder}/empty'
+        if not os.path.exists(path):
+            lay_out(f'{folder}/root')
+            logged_disk.make_file_system(path, cls.SIZE, f'{folder}/root')
+        with open(path, 'rb') as f:
+            return f.read()
 
     def setUp(self):
         super().setUp()
-        seed = os.environ.get('TEST_SEED') or random.SystemRandom().randrange(1 << 32)
-        print(f'TEST_SEED={seed}', file=sys.stderr)
-        self.rnd = random.Random(f'{seed}')
-        xtest.own_namespace()
         self.where = self.path('mounted')
         os.mkdir(self.where)
         self.state = f'{self.where}/state'
 
     # In the guest.
-
-    def mark(self, text):
-        self.guest.run(f'dmsetup message power 0 mark {text}')
-
-    def open_disk(self, number, options):
-        """The kernel writes nothing by itself, however slow the machine is."""
-        self.at_end('rm -f /tmp/busy; umount -l /disk; dmsetup remove --retry power', None)
-        disk, log = (f'/dev/vd{"abcdefghij"[2 * number + i]}' for i in (0, 1))
-        self.guest.run(f"""dmsetup create power <<'.'
-0 {SIZE // write_log.SECTOR} log-writes {disk} {log}
-.
-mkdir -p /disk /tmp/proc; rm -rf /tmp/run; mkdir /tmp/run
-echo 0 >/proc/sys/vm/dirty_writeback_centisecs
-mount -t ext4 -o noatime,noauto_da_alloc,commit=600,{options} /dev/mapper/power /disk""")
 
     def run_there(self, files, silent, prefix):
         """One run; ended when all have been told that answer."""
@@ -239,8 +198,9 @@ mount -t ext4 -o noatime,noauto_da_alloc,commit=600,{options} /dev/mapper/power 
     def live(self, name, prefix=()):
         """Two runs, each write logged."""
         with self.step(name):
-            self.open_disk(SCENARIOS.index(name),
-                           'data=writeback' if name == 'busy' else 'data=ordered')
+            self.open_disk(name)
+            self.mount_there('power', '/disk', 'writeback' if name == 'busy' else 'ordered')
+            self.guest.run('mkdir -p /tmp/proc; rm -rf /tmp/run; mkdir /tmp/run')
             if name == 'busy':
                 self.guest.run(BUSY)
             self.run_there(FIRST, SILENT, prefix)
@@ -253,17 +213,6 @@ mount -t ext4 -o noatime,noauto_da_alloc,commit=600,{options} /dev/mapper/power 
                            'dmsetup remove --retry power')
 
     # After a cut.
-
-    @contextlib.contextmanager
-    def mounted(self, content):
-        disk = self.path('disk')
-        with open(disk, 'wb') as f:
-            f.write(content)
-        self.run_cmd('mount', '-t', 'ext4', '-o', 'loop,noatime', disk, self.where)
-        try:
-            yield
-        finally:
-            self.run_cmd('umount', self.where)
 
     def digest(self):
         """Of all names and contents in the state directory."""
@@ -316,10 +265,10 @@ mount -t ext4 -o noatime,noauto_da_alloc,commit=600,{options} /dev/mapper/power 
 
     def faults_of(self, name):
         """[(state, what is wrong)] of a log, and what there was to judge."""
-        entries = write_log.read(self.logs[name])
+        entries = self.entries(name)
         history = History([e for e in entries if isinstance(e, str)])
         faults, seen, numbers, count = [], set(), set(), 0
-        for s in write_log.states(self.first, entries, self.rnd, MIXED):
+        for s in self.states(name, entries, MIXED):
             if self.rnd.random() > JUDGED / len(entries):
                 continue
             count += 1
@@ -327,7 +276,7 @@ mount -t ext4 -o noatime,noauto_da_alloc,commit=600,{options} /dev/mapper/power 
             for who in all_told(wanted, history.told(s.marks_before)):
                 del wanted[who]
             number = history.number(s.marks_after)
-            with self.mounted(s.content):
+            with self.mounted(s.content, (self.where, 0, self.SIZE)):
                 key = self.digest(), tuple(sorted(wanted)), number
                 if key in seen:
                     continue

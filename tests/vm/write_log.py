@@ -25,12 +25,14 @@ class State:
     """A disk that a power cut may have left.
 
     marks_before: how many marks had surely been made before its last write; marks_after: how many
-    may have been made while it was like this.
+    may have been made while it was like this; marks_last: how many before the last one of its
+    writes was, at most (larger only with writes that were not flushed yet).
     """
 
-    def __init__(self, content, marks_before, marks_after, what):
+    def __init__(self, content, marks_before, marks_after, marks_last, what):
         self.content, self.what = content, what
         self.marks_before, self.marks_after = marks_before, marks_after
+        self.marks_last = marks_last
 
 
 def read(path):
@@ -76,12 +78,13 @@ def states(first, entries, rnd, mixed):
         more = next((n for n, e in enumerate(entries[i + 1:]) if not isinstance(e, str)),
                     len(entries) - i - 1)
         after = marks + more
-        yield State(bytes(content), marks, after, f'write {i}')
+        yield State(bytes(content), marks, after, after, f'write {i}')
         if rnd.random() < mixed and (chosen := some_of_batch(entries, i + 1, rnd)):
             other = bytearray(content)
             for n in chosen:
                 apply(other, entries[n])
-            yield State(bytes(other), after, after, f'write {i} and {chosen}')
+            last = sum(isinstance(e, str) for e in entries[:chosen[-1]])
+            yield State(bytes(other), after, after, last, f'write {i} and {chosen}')
 
 
 def some_of_batch(entries, begin, rnd):
