@@ -80,7 +80,7 @@ class Sent:
 class Raw:
     """One connection. `address` is a unix path, a (host, port) or a connected socket."""
 
-    def __init__(self, address, timeout=20.0):
+    def __init__(self, address, timeout=60.0):
         self.sock = address if isinstance(address, socket.socket) else xtest.connect(address)
         self.sock.settimeout(timeout)
         self.structured = self.extended = False

@@ -45,7 +45,7 @@ CONFIG = '/confsync.conf'  # in the guest
 PREFIX = '.xnbd-confsync.'
 MIXED = 0.3  # share of places with a state between two flushes
 # Writes in a log: a busy one has more if the machine is slow.
-JUDGED, JUDGED_CONTROL = 200, 80
+JUDGED, JUDGED_CONTROL = 100, 50
 DONE, FAILED, USAGE, PENDING, BEHIND, HELD = range(6)
 NORMAL = (PENDING, BEHIND, HELD)  # exit statuses without a peer; HELD: after a refusal
 HOST_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaQy7zQxSkOaGn0OURwtlBWbggSGUKPEJoedjF9tlYM'
