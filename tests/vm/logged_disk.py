@@ -22,7 +22,9 @@ from xtest import MIB
 # Names go to the disk then, but not the content of other files.
 COMMIT = 'echo >>/disk/other; sync -d /disk/other'
 BUSY = f'''>/tmp/busy
-(while [ -e /tmp/busy ]; do {COMMIT}; usleep 2000; done) >/dev/null 2>&1 &'''
+>/tmp/busy.runs
+(while [ -e /tmp/busy ]; do {COMMIT}; usleep 2000; done; rm /tmp/busy.runs) >/dev/null 2>&1 &'''
+CALM = 'rm -f /tmp/busy; while [ -e /tmp/busy.runs ]; do usleep 10000; done'
 BLIND = ('strace', '-D', '-f', '--seccomp-bpf', '-o', '/dev/null', '-e',
          'trace=fsync,fdatasync,syncfs', '-e', 'inject=fsync,fdatasync,syncfs:retval=0')
 JOURNAL = ('-J', 'size=1', '-E', 'lazy_itable_init=0,lazy_journal_init=0')
@@ -81,7 +83,7 @@ class Case(lab.Case):
     def open_disk(self, name):
         """As /dev/mapper/power; the kernel writes nothing by itself, however slow the machine is.
         """
-        self.at_end('rm -f /tmp/busy; umount -l /disk; dmsetup remove --retry power', None)
+        self.at_end(f'{CALM}; umount -l /disk; dmsetup remove --retry power', None)
         number = 2 * self.SCENARIOS.index(name)
         disk, log = (f'/dev/vd{"abcdefghij"[number + i]}' for i in (0, 1))
         self.guest.run(f"""dmsetup create power <<'.'

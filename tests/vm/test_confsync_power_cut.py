@@ -35,7 +35,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import logged_disk  # noqa: E402
 import xtest  # noqa: E402
-from logged_disk import BLIND, BUSY, COMMIT  # noqa: E402
+from logged_disk import BLIND, BUSY, CALM, COMMIT  # noqa: E402
 from xtest import MIB  # noqa: E402
 
 HALF = 6 * MIB  # `apart`: of each file system
@@ -307,7 +307,7 @@ dmsetup create other <<'.'
                 with self.step(f'{name}: {step.name}'):
                     now = self.do(step, prefix), now[1] if step.refused else step.files
                     done[step.name] = now
-            self.guest.run(f"""rm -f /tmp/busy
+            self.guest.run(f"""{CALM}
 umount {SET if name == 'apart' else ''} {DISK} /disk
 dmsetup remove --retry one; dmsetup remove --retry other; dmsetup remove --retry power""")
         return done

@@ -30,7 +30,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import logged_disk  # noqa: E402
 import sm_fixture  # noqa: E402
 import xtest  # noqa: E402
-from logged_disk import BLIND, BUSY, COMMIT  # noqa: E402
+from logged_disk import BLIND, BUSY, CALM, COMMIT  # noqa: E402
 
 ADDRESSES = [f'127.0.0.{n}' for n in range(11, 20)]
 MOVED, JOINED, COVERED, OLD, SECOND, HALF, ASIDE, TEMPORARY, TWO = ADDRESSES
@@ -209,7 +209,7 @@ class SmNotifyPowerCut(logged_disk.Case, sm_fixture.Case):
             self.guest.run(f'{moves}; sync')
             self.mark('recorded')
             self.run_there(LATER | LEFT, set(), prefix)
-            self.guest.run(f'rm -f /tmp/busy; {COMMIT}; umount /disk; '
+            self.guest.run(f'{CALM}; {COMMIT}; umount /disk; '
                            'dmsetup remove --retry power')
 
     # After a cut.
