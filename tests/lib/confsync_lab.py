@@ -124,7 +124,7 @@ class Node:
         self.power = self.case.spawn([*self.net.prefix, 'unshare', '-m', '-u', '-p', '-f',
                                       '--kill-child', 'sh', f'{self.folder}/init.sh', self.folder,
                                       self.name])
-        xtest.wait_for(lambda: os.path.exists(pid) or not self.power.is_alive(), 'node')
+        xtest.wait_for(lambda: os.path.exists(pid) or not self.power.is_alive(), 'node', 120)
         self.case.assertTrue(self.power.is_alive(), self.power.stderr())
         self.init = xtest.text_of(pid).strip()
         self.prefix = ['nsenter', f'--target={self.init}', '--mount', '--uts', '--pid', '--net',
