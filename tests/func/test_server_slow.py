@@ -30,6 +30,7 @@ class Slow:
         self.serve_disk(self.KIND, SIZE, '--threads=1')
         self.slow, self.other = self.client(timeout=PATIENCE), self.client(timeout=PATIENCE)
         self.assertEqual(self.check(self.other.pipeline([(0, HOT)])), 0)
+        self.pin(0, HOT)
 
     def check_hot(self, c):
         """Short and long reads of cached data, one by one and many at once."""

@@ -182,6 +182,7 @@ class LoopDevices(Storage):
         self.require('blockdev')
         self.open_device(512)
         self.server.stop()
+        self.addCleanup(self.run_cmd, 'blockdev', '--setrw', self.device)  # it would remember
         self.run_cmd('blockdev', '--setro', self.device)
         self.server = self.serve(self.device)
         c = self.client()

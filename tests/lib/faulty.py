@@ -187,6 +187,20 @@ def evict(path, content, offset, length):
         os.close(fd)
 
 
+def pin(path, offset, length):
+    """Maps and locks pages of a file; returns their address. (What Python itself maps it would
+    touch while it holds back the thread that serves.)
+    """
+    with open(path, 'rb') as f:
+        xtest.LIBC.mmap.restype = ctypes.c_void_p
+        pages = ctypes.c_void_p(xtest.LIBC.mmap(None, ctypes.c_size_t(length), mmap.PROT_READ,
+                                                mmap.MAP_SHARED, f.fileno(),
+                                                ctypes.c_long(offset)))
+    if xtest.LIBC.mlock(pages, ctypes.c_size_t(length)) != 0:
+        raise OSError(ctypes.get_errno(), f'mlock {path}')
+    return pages
+
+
 class Case(xtest.Case):
     """Tests of a server on a Disk, exported as the file itself or as a loop device over it."""
 
@@ -205,6 +219,13 @@ class Case(xtest.Case):
         """Reads into the page cache, without the server's knowledge."""
         with open(self.exported, 'rb') as f:
             self.assertEqual(len(os.pread(f.fileno(), length, offset)), length)
+
+    def pin(self, offset, length):
+        """Reads into the page cache, and keeps it there: a kernel may reclaim pages it takes for
+        cold at any time, not only when memory is short (DAMON does).
+        """
+        pages = pin(self.exported, offset, length)
+        self.addCleanup(xtest.LIBC.munmap, pages, ctypes.c_size_t(length))
 
     def evict(self, offset, length):
         evict(self.exported, self.disk.content, offset, length)

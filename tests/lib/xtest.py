@@ -318,7 +318,7 @@ class Case(unittest.TestCase):
             self.require(f'mkfs.{kind}')
             disk = self.image(size, name=f'{os.path.basename(where)}.disk')
             self.run_cmd(f'mkfs.{kind}', '-q', disk)
-            self.run_cmd('mount', '-t', kind, '-o', f'loop,{options}'.rstrip(','), disk, where)
+            self.run_cmd('mount', '-t', kind, '-o', options or 'rw', self.loop_device(disk), where)
         self.addCleanup(self._unmount, where)
         return where
 
