@@ -174,17 +174,31 @@ static void signal_ready(struct reactor_watch *w, uint32_t events)
 		s->fn(s, (int)info.ssi_signo);
 }
 
-int proc_signals_init(struct proc_signals *s, struct reactor *r, const int *list,
-	void (*fn)(struct proc_signals *, int))
+static sigset_t set_of(const int *list)
 {
 	sigset_t set;
-	int ret;
 
 	sigemptyset(&set);
 	for (; *list; list++)
 		sigaddset(&set, *list);
-	signal(SIGPIPE, SIG_IGN);
+	return set;
+}
+
+void proc_signals_hold(const int *list)
+{
+	sigset_t set = set_of(list);
+
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int proc_signals_init(struct proc_signals *s, struct reactor *r, const int *list,
+	void (*fn)(struct proc_signals *, int))
+{
+	sigset_t set = set_of(list);
+	int ret;
+
+	signal(SIGPIPE, SIG_IGN);
+	proc_signals_hold(list);
 	*s = (struct proc_signals){.reactor = r, .fn = fn};
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0)

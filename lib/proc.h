@@ -45,7 +45,12 @@ struct proc_signals {
 	void (*fn)(struct proc_signals *s, int number);
 };
 
-/* Blocks the signals of LIST (ends in 0) in this thread and those it starts later. 0 or -errno. */
+/*
+ * Blocks the signals of LIST (ends in 0) in this thread and those it starts later. Who listens
+ * before it has its reactor holds them first: they wait, and nothing that it made stays behind.
+ */
+void proc_signals_hold(const int *list);
+/* Holds the signals of LIST, and gives them to FN, also those that wait already. 0 or -errno. */
 int proc_signals_init(struct proc_signals *s, struct reactor *r, const int *list,
 	void (*fn)(struct proc_signals *, int));
 void proc_signals_done(struct proc_signals *s);

@@ -197,6 +197,7 @@ static int set_up(const struct server_options *o, const struct modes_words *word
 	st = modes_open(o, words, err);
 	if (!st)
 		return -1;
+	worker_hold_signals();
 	ret = open_listeners(o, &config, l, err);
 	if (ret < 0) {
 		st->ops->close(st);

@@ -394,10 +394,16 @@ static void control_gone(struct ctl_server *s, struct ctl_conn *c)
 
 static const struct ctl_server_ops ctl_ops = {.request = worker_ctl_request, .gone = control_gone};
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0};
+
+void worker_hold_signals(void)
+{
+	proc_signals_hold(signals);
+}
+
 int worker_init(
 	struct worker *w, const struct worker_config *config, struct storage *st, struct err *err)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0};
 	int ret;
 
 	memset(w, 0, sizeof(*w));

@@ -96,6 +96,8 @@ struct worker {
 	enum { WORKER_RUNS, WORKER_DRAINS, WORKER_KILLS } state;
 };
 
+/* Before anything listens: what ends a worker waits from here on until it runs. */
+void worker_hold_signals(void);
 /* Takes ST. On failure call worker_done() too. */
 int worker_init(
 	struct worker *w, const struct worker_config *config, struct storage *st, struct err *err);

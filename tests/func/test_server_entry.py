@@ -15,6 +15,20 @@ import rawnbd as n  # noqa: E402
 import xtest  # noqa: E402
 from xtest import KIB, MIB  # noqa: E402
 
+LISTEN_AND_END = """
+#include <dlfcn.h>
+#include <signal.h>
+#include <unistd.h>
+int listen(int fd, int backlog)
+{
+	int (*real)(int, int) = dlsym(RTLD_NEXT, "listen");
+	int ret = real(fd, backlog);
+
+	kill(getpid(), SIGTERM);
+	return ret;
+}
+"""
+
 
 class Entry(xtest.Case):
 
@@ -89,6 +103,15 @@ class Unix(Entry):
         self.assertEqual(len(second.stderr().splitlines()), 1)
         self.check(d.socket)
         d.stop()
+
+    def test_signal_as_soon_as_it_listens(self):
+        """Before it can act on it; nothing stays behind all the same."""
+        path = self.path('nbd.0.sock')
+        d = self.spawn(self.serve_args(self.file, f'--socket={path}'),
+                       env=self.preload(LISTEN_AND_END))
+        self.assertEqual(d.wait(), 0, d.stderr())
+        self.assertIn('serving', d.stderr())
+        self.assertFalse(os.path.exists(path))
 
     def test_a_file_in_the_way_is_refused(self):
         path = self.path('nbd.0.sock')

@@ -308,6 +308,24 @@ static void test_signals(void **state)
 	reactor_done(&reactor);
 }
 
+static void test_signals_that_came_before(void **state)
+{
+	static const int list[] = {SIGUSR1, SIGHUP, 0};
+	struct proc_signals s;
+
+	(void)state;
+	seen_count = 0;
+	proc_signals_hold(list);
+	kill(getpid(), SIGUSR1);
+	assert_int_equal(reactor_init(&reactor), 0);
+	assert_int_equal(proc_signals_init(&s, &reactor, list, on_signal), 0);
+	loop_turn(&reactor);
+	assert_int_equal(seen_count, 1);
+	assert_int_equal(seen[0], SIGUSR1);
+	proc_signals_done(&s);
+	reactor_done(&reactor);
+}
+
 static void test_signals_done_inside(void **state)
 {
 	static const int list[] = {SIGUSR1, SIGUSR2, 0};
@@ -340,6 +358,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_nofile),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_signals_that_came_before),
 		cmocka_unit_test(test_signals_done_inside),
 	};
 
