@@ -123,7 +123,7 @@ class Login(stonith_fixture.Case):
         """Not in arguments, not in the environment of the helpers, not in what is printed."""
         pdu = self.pdu('left')
         self.node(pdu, version='3', auth='another-pass-phrase')
-        shot = self.begin('off', 'n1', '--deadline=3')
+        shot = self.begin('off', 'n1', '--deadline=10')
         xtest.wait_for(lambda: self.helpers(shot), 'helper')
         for pid in [shot.pid, *self.helpers(shot)]:
             for name in ('cmdline', 'environ'):
