@@ -12,11 +12,17 @@
 #include "util.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
+	US_PER_MS = 1000,
 	LINGER_MS = 1000,
+	LINGER_HELD_MS = 250,  /* for one whose kernel does not even acknowledge our end */
 	LEAVE_MS = 500,        /* for a moment between requests */
 	LEAVE_STALL_MS = 5000, /* without taking a byte of its replies */
 	STALL_BYTES = 64 * 1024,
@@ -131,12 +137,36 @@ static void look_how_it_leaves(struct conn *c)
 	conn_wake(c);
 }
 
+/* Not even the kernel of the client says that it has our end, and it is not far away: packets are
+ * held while a pair moves, or it is gone. It would be waited for in vain. */
+static bool is_held(const struct conn *c)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	int unacknowledged = 0;
+
+	return !c->local && ioctl(c->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0 &&
+		getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+		info.tcpi_last_ack_recv >= LINGER_HELD_MS / 2 &&
+		info.tcpi_last_ack_recv >= 2 * info.tcpi_rtt / US_PER_MS;
+}
+
+static void look_how_it_lingers(struct conn *c)
+{
+	uint64_t now = c->lane->reactor.now;
+
+	if (now >= c->linger_end || is_held(c))
+		conn_kill(c);
+	else
+		reactor_timer_set(&c->lane->reactor, &c->linger, c->linger_end - now);
+}
+
 static void linger_over(struct reactor_timer *t)
 {
 	struct conn *c = container_of(t, struct conn, linger);
 
 	if (c->state == CONN_LINGER)
-		conn_kill(c);
+		look_how_it_lingers(c);
 	else if (c->state != CONN_DEAD)
 		look_how_it_leaves(c);
 }
@@ -154,8 +184,9 @@ static bool between_requests(const struct conn *c)
 static void begin_linger(struct conn *c)
 {
 	c->state = CONN_LINGER;
+	c->linger_end = c->lane->reactor.now + LINGER_MS;
 	shutdown(c->fd, SHUT_WR);
-	reactor_timer_set(&c->lane->reactor, &c->linger, LINGER_MS);
+	reactor_timer_set(&c->lane->reactor, &c->linger, LINGER_HELD_MS);
 	reactor_change(&c->lane->reactor, &c->watch, EPOLLIN);
 }
 

@@ -48,6 +48,7 @@ struct conn {
 	bool deaf;            /* its socket is read no more; what was received is answered */
 	bool outdated;        /* it was told what is no longer so: ends as soon as it begins */
 	uint64_t leave_moved; /* bytes, when we last looked at how it leaves */
+	uint64_t linger_end;  /* ms: the client is waited for up to then */
 	uint64_t rest_since, rest_moved; /* ms and bytes: conn_is_idle() */
 	struct limiter_debt debt;
 	struct conn *next, **link; /* in the lane */

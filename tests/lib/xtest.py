@@ -96,11 +96,11 @@ def free_port(host='127.0.0.1'):
 
 
 def text_of(path):
-    """Content of a text file, '' if there is none."""
+    """Content of a text file, '' if there is none (or no process any more that it is about)."""
     try:
         with open(path, errors='replace') as f:
             return f.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ''
 
 
