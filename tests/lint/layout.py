@@ -17,7 +17,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-PROGRAMS = ["server", "wrapper", "bgctl", "sm-notify", "stonith", "confsync"]
+PROGRAMS = ["server", "wrapper", "bgctl", "sm-notify", "stonith", "confsync", "lvm"]
 FOLDERS = ["lib", *PROGRAMS, "tests", "fuzz", "bench", "scripts"]
 SUFFIXES = (".c", ".h", ".py", ".sh")
 FILE_LINES = 800

@@ -7,7 +7,8 @@
 - conf/xnbd.conf.example has every key of the tables that xnbd.conf(5) is made of, and no other;
 - it has no fault as it is, nor with each alternative that stands in a comment;
 - the same of conf/stonith.conf.example and stonith.conf(5), conf/confsync.conf.example and
-  confsync.conf(5).
+  confsync.conf(5), conf/lvm_tools.conf.example and
+  lvm_tools.conf(5).
 
 Exit status: 0 good, 1 differences, 2 usage, 77 good but no mandoc here (with CI=true that is 1).
 """
@@ -20,7 +21,9 @@ import tempfile
 
 PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ctl": "wrapper",
             "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify", "xnbd-stonith": "stonith",
-            "xnbd-stonithd": "stonith", "fence_xnbd": "stonith", "xnbd-confsync": "confsync"}
+            "xnbd-stonithd": "stonith", "fence_xnbd": "stonith", "xnbd-confsync": "confsync",
+            "lvm_copy": "lvm", "lvm_snap_create": "lvm", "lvm_snap_remove": "lvm", "lvm_snap_copy": "lvm",
+            "lvm_iostat": "lvm"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
@@ -30,6 +33,7 @@ STONITH_SECTIONS = ["NAME", "DESCRIPTION", "SECTION STONITH", "SECTION PDU", "PR
                     "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
 CONFSYNC_SECTIONS = ["NAME", "DESCRIPTION", "SECTION CONFSYNC", "SECTION NODE", "SECTION SET",
                      "FILES", "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
+TOOLS_SECTIONS = ["NAME", "DESCRIPTION", "KEYS", "FILES", "EXAMPLES", "SEE ALSO", "HISTORY"]
 SECRETS = "/etc/xnbd/secret/"
 EXIT_SKIPPED = 77
 
@@ -219,6 +223,21 @@ def check_conf_page(source_dir, build_dir, name, sections, conf_page, check):
     check_example(source_dir, f"conf/{name}.example", os.path.join(build_dir, conf_page), check)
 
 
+def check_tools_conf(source_dir, build_dir):
+    """lvm_tools.conf(5): lines KEY=VALUE, not libconfuse's syntax."""
+    name, program = "lvm_tools.conf", os.path.join(build_dir, "lvm/lvm_conf_page")
+    made, example = os.path.join(build_dir, "man", name + ".5"), f"conf/{name}.example"
+    check_sections(name + ".5", read(made), TOOLS_SECTIONS)
+    if shutil.which("mandoc"):
+        check_mandoc(name + ".5", made)
+    found = re.findall(r"^(\w+)=", read(source_dir, example), re.M)
+    compare_keys(example, known_keys(program), {"tools": found})
+    run = subprocess.run([program, "--check", os.path.join(source_dir, example)],
+                         capture_output=True, text=True, check=False)
+    for line in run.stderr.splitlines():
+        fault(example, line)
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         print(f"usage: {sys.argv[0]} BUILD_DIR [SOURCE_DIR]", file=sys.stderr)
@@ -248,6 +267,7 @@ def main():
     page = "confsync/confsync_conf_page"
     check_conf_page(source_dir, build_dir, "confsync.conf", CONFSYNC_SECTIONS, page,
                     [os.path.join(build_dir, page), "--check"])
+    check_tools_conf(source_dir, build_dir)
     for line in faults:
         print(line)
     if not faults and not has_mandoc:

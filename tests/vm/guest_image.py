@@ -65,9 +65,9 @@ def kernel():
     return max(found)[1:] if found else None
 
 
-def module_files(names):
-    """Paths of modules and of all they need, each behind what it needs."""
-    folder, needs, ordered = kernel()[1], {}, []
+def module_files(names, folder=None):
+    """Paths of modules and of all they need, each behind what it needs. FOLDER: another kernel's."""
+    folder, needs, ordered = folder or kernel()[1], {}, []
     for line in xtest.text_of(f'{folder}/modules.dep').splitlines():
         path, _, rest = line.partition(':')
         needs[os.path.basename(path).split('.')[0].replace('-', '_')] = [path, *rest.split()]
@@ -83,9 +83,10 @@ def libraries(program):
     return re.findall(r'(/\S+) \(0x', p.stdout)
 
 
-def parts_of(modules, programs, files):
-    """{path in the guest: path here, or content}."""
-    loaded = {os.path.basename(p).split('.')[0]: p for p in module_files((*BASE_MODULES, *modules))}
+def parts_of(modules, programs, files, folder=None):
+    """{path in the guest: path here, or content}. FOLDER: modules of another kernel."""
+    loaded = {os.path.basename(p).split('.')[0]: p
+              for p in module_files((*BASE_MODULES, *modules), folder)}
     parts = {'/init': INIT.encode(), '/modules/order': '\n'.join(loaded).encode(),
              '/busybox': BUSYBOX}
     parts |= {f'/modules/{name}.ko': path for name, path in loaded.items()}

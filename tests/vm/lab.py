@@ -50,9 +50,19 @@ class Guest:
         self.disks, self.disk_cache, self.ports = disks, disk_cache, ports
         self.memory, self.reaches_host = memory, reaches_host
         self.lan, self.shared_disks = lan, shared_disks
-        self.root = guest_image.open_root(guest_image.parts_of(modules, programs, files or {}))
+        self.root = guest_image.open_root(self.parts_of(modules, programs, files or {}))
         self.process = self.agent = self.lost = None
         self.doing, self.last_words, self.is_launched = 'boot', '', False
+
+    # What another kind of guest has instead.
+
+    def parts_of(self, modules, programs, files):
+        return guest_image.parts_of(modules, programs, files)
+
+    def system(self, root):
+        """Options of QEMU: processor and what is booted, with the root file system at this path."""
+        return ['-cpu', 'max', '-kernel', guest_image.kernel()[0], '-initrd', root,
+                '-append', 'console=ttyS0 quiet panic=-1 nokaslr no_timer_check']
 
     def launch(self):
         """Starts it for boot(), so that several guests boot at the same time."""
@@ -90,13 +100,12 @@ class Guest:
         forward = ''.join(f',hostfwd=tcp:127.0.0.1:0-:{p}' for p in self.ports)
         restrict = '' if self.reaches_host else ',restrict=on'
         root = self.root.fileno()
-        argv = [QEMU, '-machine', 'q35', '-cpu', 'max', '-smp', '2', '-m', str(self.memory),
+        argv = [QEMU, '-machine', 'q35', '-smp', '2', '-m', str(self.memory),
                 '-accel', os.environ.get('XNBD_VM_ACCEL', 'tcg,thread=multi'),
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                 '-serial', f'file:{self._path("console")}',
                 '-qmp', f'unix:{self._path("qmp")},server=on,wait=off',
-                '-kernel', guest_image.kernel()[0], '-initrd', f'/proc/self/fd/{root}',
-                '-append', 'console=ttyS0 quiet panic=-1 nokaslr no_timer_check',
+                *self.system(f'/proc/self/fd/{root}'),
                 '-device', 'virtio-serial-pci',
                 '-chardev', f'socket,id=agent,path={self._path("agent")},server=on,wait=off',
                 '-device', 'virtserialport,chardev=agent,name=agent',
@@ -248,13 +257,13 @@ class Guest:
 
 
 class Case(xtest.Case):
-    """Tests that share one guest, self.guest. GUEST: arguments of Guest; disks() makes images.
+    """Tests that share one guest, self.guest, a KIND. GUEST: its arguments; disks() makes images.
 
     TOOLS: what disks() and the tests need on this host. SHARED: with all classes of the file that
     have the same GUEST; else each class has its own. A guest that was lost is replaced.
     """
 
-    GUEST, TOOLS, SHARED = {}, (), False
+    GUEST, KIND, TOOLS, SHARED = {}, Guest, (), False
     guests = {}
 
     @classmethod
@@ -279,7 +288,7 @@ class Case(xtest.Case):
         if cls.guest and cls.guest.doing == 'boot':
             raise AssertionError(cls.guest.lost)  # and would be again
         folder = tempfile.mkdtemp(prefix='xnbd-vm-')
-        cls.guest = Case.guests[key] = Guest(folder, disks=cls.disks(folder), **cls.GUEST)
+        cls.guest = Case.guests[key] = cls.KIND(folder, disks=cls.disks(folder), **cls.GUEST)
         (unittest.addModuleCleanup if cls.SHARED else cls.addClassCleanup)(cls.guest.close)
         cls.guest.boot()
         cls.prepare()

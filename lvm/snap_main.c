@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The frame of the snapshot tools; see snap_main.h. Results go to standard output, all else to
+ * standard error. A result that could not be written is a failure, as who reads it knows nothing.
+ */
+#include "snap_main.h"
+
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_USAGE = 2 };
+
+static int work(const struct snap_options *o, snap_main_fn *fn)
+{
+	struct toolsconf conf;
+	struct toolsconf_faults faults = {0};
+	struct err err = {0};
+	int status = EXIT_USAGE;
+
+	if (toolsconf_read(o->config, &conf, &faults, &err) < 0) {
+		for (size_t i = 0; i < faults.count; i++)
+			log_error("%s", faults.lines[i]);
+		if (faults.count == 0)
+			log_error("%s", err.text);
+	} else {
+		status = fn(o, &conf);
+	}
+	toolsconf_forget(&faults);
+	toolsconf_free(&conf);
+	return status;
+}
+
+int snap_main(const char *name, const struct opt_set *set, snap_main_fn *fn, int argc, char **argv)
+{
+	struct snap_options o;
+	struct err err = {0};
+	int status = 0;
+
+	log_name(name);
+	if (snap_options_parse(&o, set, argc, argv, &err) < 0) {
+		log_error("%s", err.text);
+		fprintf(stderr, "Usage: %s\n", set->usage);
+		return EXIT_USAGE;
+	}
+	log_level(o.quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
+	if (o.help)
+		opt_help(set);
+	else if (o.version)
+		printf("%s %s\n", name, XNBD_VERSION);
+	else
+		status = work(&o, fn);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+		log_error("the result could not be written");
+		return EXIT_FAILURE;
+	}
+	return status;
+}
