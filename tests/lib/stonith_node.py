@@ -149,6 +149,8 @@ class Power:
     def cut(self):
         """When the last outlet went off it was over, however late we see it."""
         at = max(os.stat(path).st_mtime for path in self.conf['feeds'])
+        for link, _ in self.conf['networks']:  # its kernel must not say that its programs are gone
+            run('ip', 'link', 'set', link, 'down')
         os.kill(self.init, signal.SIGKILL)
         os.waitpid(self.init, 0)  # returns when all others have ended
         self.gone()

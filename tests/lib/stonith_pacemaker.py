@@ -16,7 +16,8 @@ COROSYNC = """totem {{
 	version: 2
 	cluster_name: lab
 	transport: knet
-	token: 3000
+	token: {token}
+	consensus: {consensus}
 	crypto_cipher: none
 	crypto_hash: none
 }}
@@ -57,6 +58,7 @@ def primitive(name, agent, parameters, monitor='30s'):
 
 
 class Case(stonith_cluster.Case):
+    token, consensus = 3000, 3600  # milliseconds; a node is lost when it is silent for both
 
     def setUp(self):
         super().setUp()
@@ -90,7 +92,8 @@ class Case(stonith_cluster.Case):
                                        ('pacemaker', 0o770, HACLUSTER)])
         nodes = ''.join(f'\tnode {{\n\t\tring0_addr: {m.address}\n\t\tname: {m.name}\n'
                         f'\t\tnodeid: {m.number}\n\t}}\n' for m in self.nodes)
-        n.private('/etc/corosync', [('corosync.conf', COROSYNC.format(nodes=nodes), 0o644)])
+        n.private('/etc/corosync', [('corosync.conf', COROSYNC.format(
+            nodes=nodes, token=self.token, consensus=self.consensus), 0o644)])
         n.daemon('corosync', '-f')
         n.daemon(PCMK, '-f', after='cmap', PCMK_logfile='/var/log/pacemaker/pacemaker.log',
                  PCMK_logfacility='none')

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# A volume group that two nodes see and one may use.
+#
+# What is active is read from the kernel's devices, not believed. Whose it is stands in a tag of the
+# group, xnbd.owner=NODE: set before anything is activated, removed when nothing is active any more.
+# A tag of another node is replaced only if the cluster says that this node is gone, or that the
+# group does not run there. Nothing is written to a group that another node may have active.
+
+VG_OWNER=xnbd.owner=
+export LVM_SUPPRESS_FD_WARNINGS=1 # of descriptors that callers left open
+
+vg_defaults() {
+	: "${OCF_RESKEY_volgrpname=}" "${OCF_RESKEY_snapshot_tag=xnbd.temporary}"
+	: "${OCF_RESKEY_release_users=true}" "${OCF_RESKEY_cluster=pacemaker}"
+	: "${OCF_RESKEY_node=${OCF_RESKEY_CRM_meta_on_node:-$(uname -n)}}"
+}
+
+vg_validate() {
+	case $OCF_RESKEY_volgrpname in
+	'' | -* | . | .. | *[!A-Za-z0-9+_.-]*)
+		agent_fail "$OCF_ERR_CONFIGURED" \
+			"volgrpname=$OCF_RESKEY_volgrpname: the name of a volume group is needed"
+		return
+		;;
+	esac
+	vg_validate_words || return
+	agent_need lvm fuser
+}
+
+vg_validate_words() {
+	case $OCF_RESKEY_snapshot_tag in
+	-* | *[!A-Za-z0-9+_.-]*)
+		agent_fail "$OCF_ERR_CONFIGURED" "snapshot_tag=$OCF_RESKEY_snapshot_tag: not a tag of LVM"
+		return
+		;;
+	esac
+	case $OCF_RESKEY_node in
+	'' | *[!A-Za-z0-9_.-]*)
+		agent_fail "$OCF_ERR_ARGS" "node=$OCF_RESKEY_node: not the name of a node"
+		return
+		;;
+	esac
+	case $OCF_RESKEY_cluster in
+	pacemaker | heartbeat | none) return "$OCF_SUCCESS" ;;
+	esac
+	agent_fail "$OCF_ERR_CONFIGURED" \
+		"cluster=$OCF_RESKEY_cluster: pacemaker, heartbeat or none is needed"
+}
+
+# Devices of the kernel that belong to the group, as dm-0, hidden ones too. Its name is theirs up to
+# the first single dash.
+vg_devices() {
+	vg_prefix=$(printf %s "$OCF_RESKEY_volgrpname" | sed 's/-/--/g')
+	for vg_file in /sys/block/dm-*/dm/name; do
+		read -r vg_name 2>/dev/null <"$vg_file" || continue
+		read -r vg_uuid 2>/dev/null <"${vg_file%/name}/uuid" || continue
+		case $vg_uuid/$vg_name in
+		LVM-*/"$vg_prefix"-[!-]*)
+			vg_file=${vg_file#/sys/block/}
+			echo "${vg_file%%/*}"
+			;;
+		esac
+	done
+}
+
+# vg_run COMMAND...: vg_out is what it said.
+vg_run() {
+	vg_out=$(timeout "$(agent_seconds)" lvm "$@" 2>&1)
+}
+
+# vg_ask REPORT-COMMAND...: vg_out has its fields as words.
+vg_ask() {
+	vg_out=$(timeout "$(agent_seconds)" lvm "$@" --noheadings --separator ' ' 2>/dev/null)
+}
+
+# Names of volumes that should be active and are not. Those that the administrator excepted
+# (lvchange --setactivationskip y) do not count.
+vg_inactive() {
+	vg_ask lvs -o lv_name -S 'lv_active!="active" && lv_skip_activation=0' \
+		"$OCF_RESKEY_volgrpname"
+}
+
+# Node in the tag, "" none.
+vg_owner() {
+	vg_ask vgs -o vg_tags "$OCF_RESKEY_volgrpname" || return
+	echo "$vg_out" | tr , '\n' | tr -d ' ' | sed -n "s/^$VG_OWNER//p" | head -n 1
+}
+
+vg_is_empty_and_ours() {
+	vg_ask vgs -o lv_count "$OCF_RESKEY_volgrpname" || return
+	[ "$(echo "$vg_out" | tr -d ' ')" = 0 ] && [ "$(vg_owner)" = "$OCF_RESKEY_node" ]
+}
+
+vg_monitor() {
+	if [ -z "$(vg_devices)" ]; then
+		have_binary lvm || return "$OCF_NOT_RUNNING" # nothing is there that it could have made
+		vg_is_empty_and_ours && return "$OCF_SUCCESS"
+		return "$OCF_NOT_RUNNING"
+	fi
+	agent_need lvm || return
+	if ! vg_inactive; then
+		agent_fail "$OCF_ERR_GENERIC" "$OCF_RESKEY_volgrpname: active, but cannot be read"
+	elif [ -n "$vg_out" ]; then
+		agent_fail "$OCF_ERR_GENERIC" \
+			"$OCF_RESKEY_volgrpname: active in part, without $(echo "$vg_out" | agent_line)"
+	else
+		vg_judge_owner "$(vg_owner)"
+	fi
+}
+
+vg_judge_owner() {
+	case $1 in
+	'' | "$OCF_RESKEY_node") return "$OCF_SUCCESS" ;;
+	esac
+	agent_fail "$OCF_ERR_GENERIC" \
+		"$OCF_RESKEY_volgrpname: active here, but it belongs to $1: do not use it before you know why"
+}
+
+# Is the node $1, whose tag is there, out of the way? Otherwise the reason is told.
+vg_is_gone() {
+	case $OCF_RESKEY_cluster in
+	pacemaker) vg_is_gone_pacemaker "$1" && return ;;
+	heartbeat) [ "$(cl_status nodestatus "$1" 2>/dev/null)" = dead ] && return ;;
+	esac
+	agent_fail "$OCF_ERR_GENERIC" "$OCF_RESKEY_volgrpname: may be active on $1. If it is not:\
+ vgchange --deltag $VG_OWNER$1 $OCF_RESKEY_volgrpname"
+}
+
+# A node that is not in our partition was fenced before anything of it is started here, if there is
+# fencing. One that is in it was asked by the cluster, which knows what runs there; its tag is from
+# before a power cut.
+vg_is_gone_pacemaker() {
+	vg_members=" $(crm_node --partition 2>/dev/null) "
+	case $vg_members in
+	*" $OCF_RESKEY_node "*) ;;
+	*) return 1 ;; # no cluster answers
+	esac
+	case $vg_members in
+	*" $1 "*)
+		vg_runs_nowhere
+		return
+		;;
+	esac
+	crm_node --list 2>/dev/null | awk '{ print $2 }' | grep -Fqx -e "$1" || return
+	case $(crm_attribute --query --name stonith-enabled --default true --quiet 2>/dev/null) in
+	[Tt]rue | yes | on | 1) return 0 ;;
+	esac
+	return 1
+}
+
+vg_runs_nowhere() {
+	case $(crm_resource --resource "$OCF_RESOURCE_INSTANCE" --locate 2>&1) in
+	*'running on'*) return 1 ;;
+	*'is NOT running'*) return 0 ;;
+	esac
+	return 1
+}
+
+# The tag of this node in the place of another one's, in one step.
+vg_claim() {
+	if ! vg_other=$(vg_owner); then
+		agent_fail "$OCF_ERR_GENERIC" "tags of $OCF_RESKEY_volgrpname cannot be read"
+		return
+	fi
+	if [ "$vg_other" = "$OCF_RESKEY_node" ]; then
+		return "$OCF_SUCCESS"
+	fi
+	if [ -n "$vg_other" ]; then
+		vg_is_gone "$vg_other" || return
+		ocf_log warn "$OCF_RESKEY_volgrpname is taken from $vg_other"
+	fi
+	vg_run vgchange ${vg_other:+--deltag "$VG_OWNER$vg_other"} \
+		--addtag "$VG_OWNER$OCF_RESKEY_node" "$OCF_RESKEY_volgrpname" && return "$OCF_SUCCESS"
+	agent_fail "$OCF_ERR_GENERIC" "no tag for $OCF_RESKEY_volgrpname: $(echo "$vg_out" | agent_line)"
+}
+
+vg_disown() {
+	[ "$(vg_owner)" = "$OCF_RESKEY_node" ] || return "$OCF_SUCCESS"
+	vg_run vgchange --deltag "$VG_OWNER$OCF_RESKEY_node" "$OCF_RESKEY_volgrpname" ||
+		ocf_log warn "$OCF_RESKEY_volgrpname keeps its tag: $(echo "$vg_out" | agent_line)"
+	return "$OCF_SUCCESS"
+}
+
+# Snapshots of backups that were cut short would make activation take minutes: all that was ever
+# written to them is read. They go while they are inactive. One that stays only costs time.
+vg_drop_snapshots() {
+	[ -n "$OCF_RESKEY_snapshot_tag" ] || return 0
+	vg_ask lvs -o lv_name -S "lv_tags={\"$OCF_RESKEY_snapshot_tag\"} && origin!=\"\"" \
+		"$OCF_RESKEY_volgrpname" || return 0
+	for vg_snapshot in $vg_out; do
+		if vg_run lvremove --yes "$OCF_RESKEY_volgrpname/$vg_snapshot"; then
+			ocf_log info "stale snapshot $OCF_RESKEY_volgrpname/$vg_snapshot is removed"
+		else
+			ocf_log warn "snapshot $vg_snapshot stays: $(echo "$vg_out" | agent_line)"
+		fi
+	done
+}
+
+vg_warn_of_boot() {
+	vg_ask vgs -o vg_autoactivation "$OCF_RESKEY_volgrpname" || return 0
+	case $vg_out in
+	*enabled* | *1*) ocf_log warn "$OCF_RESKEY_volgrpname is activated by each boot: \
+vgchange --setautoactivation n $OCF_RESKEY_volgrpname" ;;
+	esac
+}
+
+vg_start() {
+	if ! vg_ask vgs -o vg_name "$OCF_RESKEY_volgrpname"; then
+		agent_fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_volgrpname: this node sees no such volume group"
+		return
+	fi
+	vg_claim || return
+	if [ -n "$(vg_devices)" ] && vg_inactive && [ -z "$vg_out" ]; then
+		return "$OCF_SUCCESS"
+	fi
+	vg_warn_of_boot
+	vg_drop_snapshots
+	vg_run vgchange -ay "$OCF_RESKEY_volgrpname"
+	vg_said=$vg_out
+	vg_monitor && return "$OCF_SUCCESS"
+	agent_fail "$OCF_ERR_GENERIC" \
+		"$OCF_RESKEY_volgrpname is not active: $(echo "$vg_said" | agent_line)"
+	vg_stop
+	return "$OCF_ERR_GENERIC"
+}
+
+# Process ids of those that have the device $1 open. fuser goes by nodes of devices, and without
+# udev there are two.
+vg_openers() {
+	read -r vg_name 2>/dev/null <"/sys/block/$1/dm/name" || return 0
+	for vg_node in "/dev/$1" "/dev/mapper/$vg_name"; do
+		[ ! -e "$vg_node" ] || fuser "$vg_node" 2>/dev/null
+	done | tr -s ' ' '\n' | sort -un
+}
+
+# Who uses the group, as words for people.
+vg_users() {
+	for vg_device in $(vg_devices); do
+		for vg_user in $(vg_openers "$vg_device"); do
+			read -r vg_command 2>/dev/null <"/proc/$vg_user/comm" || continue
+			read -r vg_name <"/sys/block/$vg_device/dm/name"
+			echo "$vg_name: $vg_command ($vg_user)"
+		done
+		vg_mounts "$vg_device"
+	done
+}
+
+vg_mounts() {
+	read -r vg_number 2>/dev/null <"/sys/block/$1/dev" || return 0
+	awk -v number="$vg_number" '$3 == number { print "mounted at " $5 }' /proc/self/mountinfo
+}
+
+vg_release_users() { # SIGNAL
+	for vg_device in $(vg_devices); do
+		for vg_user in $(vg_openers "$vg_device"); do
+			ocf_log warn "$OCF_RESKEY_volgrpname: signal $1 to process $vg_user"
+			kill -s "$1" "$vg_user" 2>/dev/null
+		done
+	done
+}
+
+vg_is_unused() {
+	[ -z "$(vg_users)" ]
+}
+
+# Without metadata (disks are gone) devices can still be removed, one behind the other.
+vg_deactivate() {
+	vg_run vgchange -an "$OCF_RESKEY_volgrpname"
+	[ -n "$(vg_devices)" ] || return 0
+	vg_ask vgs -o vg_name "$OCF_RESKEY_volgrpname" && return 1
+	for _ in 1 2 3; do
+		for vg_device in $(vg_devices); do
+			read -r vg_name <"/sys/block/$vg_device/dm/name"
+			timeout 10 dmsetup remove "$vg_name" >/dev/null 2>&1
+		done
+	done
+	[ -z "$(vg_devices)" ]
+}
+
+# Who still has a volume open is a backup or a person; they had their time.
+vg_stop() {
+	if [ -z "$(vg_devices)" ]; then
+		if have_binary lvm; then
+			vg_disown
+		fi
+		return "$OCF_SUCCESS"
+	fi
+	agent_need lvm fuser || return "$OCF_ERR_GENERIC"
+	vg_until=$(($(date +%s) + $(agent_seconds)))
+	if ocf_is_true "$OCF_RESKEY_release_users" && ! vg_is_unused; then
+		vg_release_users TERM
+		agent_wait 3 vg_is_unused || vg_release_users KILL
+	fi
+	while ! vg_deactivate; do
+		if [ "$(date +%s)" -ge "$vg_until" ]; then
+			agent_fail "$OCF_ERR_GENERIC" "$OCF_RESKEY_volgrpname stays active:\
+ $(vg_users | agent_line) $(echo "$vg_out" | agent_line)"
+			return
+		fi
+		if ocf_is_true "$OCF_RESKEY_release_users"; then
+			vg_release_users KILL
+		fi
+		sleep 0.2
+	done
+	vg_disown
+}
+
+# Before the cluster starts: what a boot activated is deactivated, and a tag that this node had when
+# it lost its power is removed. If another node took over since, the tag is that one's, and stays.
+vg_boot() {
+	OCF_RESKEY_release_users=false
+	vg_stop
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# xnbd-wrapper as a resource.
+#
+# It is known by its control socket: who listens on it is the wrapper, and who listens in the folder
+# SOCKET.d (or one of this name in the run-directory of the configuration) are its servers. These go
+# on when a wrapper dies, and hold their images open; so a stop ends them too, and nothing is
+# "stopped" while one is left.
+
+WRAPPER_ENDS=25 # seconds: it gives its servers 20
+
+wrapper_defaults() {
+	: "${OCF_RESKEY_config=/etc/xnbd/xnbd.conf}" "${OCF_RESKEY_socket=/run/xnbd/wrapper.ctl}"
+	: "${OCF_RESKEY_options=}" "${OCF_RESKEY_uri=}" "${OCF_RESKEY_export=}"
+	: "${OCF_RESKEY_generation=}"
+	# shellcheck disable=SC2034 # for lib.sh
+	AGENT_RELOADS=yes
+}
+
+wrapper_validate() {
+	agent_path config "$OCF_RESKEY_config" || return
+	agent_path socket "$OCF_RESKEY_socket" || return
+	agent_need xnbd-wrapper xnbd-wrapper-ctl ss || return
+	# It may be on a volume that comes with the group.
+	if ocf_is_probe || [ -r "$OCF_RESKEY_config" ]; then
+		return "$OCF_SUCCESS"
+	fi
+	agent_fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_config is not there"
+}
+
+wrapper_ctl() {
+	timeout 10 xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" "$@"
+}
+
+# Process ids of the programs $1 that listen on the socket $2 or in the folder $2/.
+wrapper_listeners() {
+	ss -Hxlp | awk -v name="$1" -v path="$2" '
+		$5 == path || index($5, path "/") == 1 {
+			n = split($0, users, "(")
+			for (i = 1; i <= n; i++)
+				if (match(users[i], "^\"" name "\",pid=[0-9]+"))
+					print substr(users[i], length(name) + 8, RLENGTH - length(name) - 7)
+		}' | sort -un
+}
+
+wrapper_master() {
+	wrapper_listeners xnbd-wrapper "$OCF_RESKEY_socket"
+}
+
+wrapper_servers() {
+	wrapper_run=$(wrapper_run_directory)
+	wrapper_listeners xnbd-server "$OCF_RESKEY_socket.d"
+	if [ -n "$wrapper_run" ]; then
+		wrapper_listeners xnbd-server "$wrapper_run/${OCF_RESKEY_socket##*/}.d"
+	fi
+}
+
+# A configuration that is gone or wrong has none.
+wrapper_run_directory() {
+	xnbd-wrapper --config "$OCF_RESKEY_config" --dump 2>/dev/null |
+		sed -n "s/^[[:space:]]*run-directory *= *[\"']\(.*\)[\"']\$/\1/p"
+}
+
+wrapper_is_gone() {
+	[ -z "$(wrapper_master)" ] && [ -z "$(wrapper_servers)" ]
+}
+
+wrapper_answers() {
+	wrapper_ctl --status >/dev/null 2>&1
+}
+
+# Any byte may be in a name.
+wrapper_escaped() {
+	printf %s "$1" | od -An -v -tx1 | tr -d '\n' | tr ' ' %
+}
+
+wrapper_first_export() {
+	wrapper_ctl --list 2>/dev/null | sed -n '1s/^ *[0-9]* *: \(.*\)  (.*$/\1/p'
+}
+
+# Where it listens, as a URI for this node. $1: escaped name of an export.
+wrapper_own_uri() {
+	wrapper_place=$(wrapper_ctl --status --json 2>/dev/null | sed -n '/"listening"/,/]/p' |
+		sed -n 's/^ *"\([^"]*\)",*$/\1/p' | head -n 1)
+	case $wrapper_place in
+	'') return 1 ;;
+	/*) echo "nbd+unix:///$1?socket=$wrapper_place" ;;
+	0.0.0.0:*) echo "nbd://127.0.0.1:${wrapper_place##*:}/$1" ;;
+	'[::]:'*) echo "nbd://[::1]:${wrapper_place##*:}/$1" ;;
+	*) echo "nbd://$wrapper_place/$1" ;;
+	esac
+}
+
+# A client's whole handshake, up to the size of an export.
+wrapper_shake_hands() {
+	wrapper_name=${OCF_RESKEY_export:-$(wrapper_first_export)}
+	wrapper_uri=$OCF_RESKEY_uri
+	if [ -z "$wrapper_uri" ] && [ -z "$wrapper_name" ]; then
+		return "$OCF_SUCCESS" # nothing is exported
+	fi
+	: "${wrapper_uri:=$(wrapper_own_uri "$(wrapper_escaped "$wrapper_name")")}"
+	agent_need nbdinfo || return
+	wrapper_said=$(timeout "$(agent_seconds)" nbdinfo --size "$wrapper_uri" 2>&1) &&
+		return "$OCF_SUCCESS"
+	agent_fail "$OCF_ERR_GENERIC" \
+		"no NBD handshake with $wrapper_uri: $(echo "${wrapper_said:-no answer}" | agent_line)"
+}
+
+wrapper_monitor() {
+	if ! have_binary xnbd-wrapper-ctl || ! have_binary ss; then
+		agent_need xnbd-wrapper-ctl ss
+		return
+	fi
+	if ! wrapper_answers; then
+		wrapper_judge
+		return
+	fi
+	if [ "${OCF_CHECK_LEVEL:-0}" -ge 10 ] && ! ocf_is_probe; then
+		wrapper_shake_hands
+		return
+	fi
+	return "$OCF_SUCCESS"
+}
+
+# It does not answer: what is there?
+wrapper_judge() {
+	if [ -n "$(wrapper_master)" ]; then
+		agent_fail "$OCF_ERR_GENERIC" "xnbd-wrapper does not answer at $OCF_RESKEY_socket"
+	elif [ -n "$(wrapper_servers)" ]; then
+		agent_fail "$OCF_ERR_GENERIC" "xnbd-wrapper died, and its servers go on"
+	else
+		return "$OCF_NOT_RUNNING"
+	fi
+}
+
+# Servers of one that died are taken over by the new one, with their clients.
+wrapper_start() {
+	wrapper_answers && return "$OCF_SUCCESS"
+	if [ -n "$(wrapper_master)" ]; then
+		agent_fail "$OCF_ERR_GENERIC" "a process at $OCF_RESKEY_socket does not answer"
+		return
+	fi
+	# As much as the kernel gives; the unit of systemd asks for the same.
+	# shellcheck disable=SC3045 # shells without them go on as they are
+	{ ulimit -n 1000000 && ulimit -l unlimited; } 2>/dev/null
+	# shellcheck disable=SC2086 # options are a list of words
+	wrapper_said=$(timeout "$(agent_seconds)" xnbd-wrapper --daemonize \
+		--socket "$OCF_RESKEY_socket" --config "$OCF_RESKEY_config" $OCF_RESKEY_options 2>&1)
+	wrapper_status=$?
+	if [ "$wrapper_status" -eq 0 ] && agent_wait "$(agent_seconds)" wrapper_answers; then
+		return "$OCF_SUCCESS"
+	fi
+	agent_fail "$OCF_ERR_GENERIC" \
+		"xnbd-wrapper does not start: $(echo "$wrapper_said" | tail -n 1 | agent_line)"
+}
+
+# wrapper_signal NUMBER PID...
+wrapper_signal() {
+	wrapper_number=$1
+	shift
+	for wrapper_pid; do
+		kill -s "$wrapper_number" "$wrapper_pid" 2>/dev/null
+	done
+}
+
+# In order as long as there is time: told, asked, killed.
+wrapper_stop() {
+	if ! have_binary ss; then
+		agent_need ss
+		return
+	fi
+	if wrapper_ctl --shutdown >/dev/null 2>&1 && agent_wait "$WRAPPER_ENDS" wrapper_is_gone; then
+		return "$OCF_SUCCESS"
+	fi
+	wrapper_is_gone && return "$OCF_SUCCESS"
+	for wrapper_way in TERM KILL; do
+		ocf_log warn "$OCF_RESOURCE_INSTANCE: signal $wrapper_way to what is left"
+		# shellcheck disable=SC2046 # a list of numbers
+		wrapper_signal "$wrapper_way" $(wrapper_master) $(wrapper_servers)
+		agent_wait 5 wrapper_is_gone && return "$OCF_SUCCESS"
+	done
+	agent_fail "$OCF_ERR_GENERIC" "these do not end: $(echo "$(wrapper_master) $(wrapper_servers)" |
+		agent_line)"
+}
+
+wrapper_reload() {
+	wrapper_said=$(timeout "$(agent_seconds)" xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" \
+		--reload 2>&1) && return "$OCF_SUCCESS"
+	agent_fail "$OCF_ERR_GENERIC" \
+		"all is as before: $(echo "$wrapper_said" | tail -n 1 | agent_line)"
+}
