@@ -299,6 +299,8 @@ class Units(WrapperCase):
                     '/lib/systemd/system/xnbd-stonithd.service', '/man8/xnbd-stonithd.8',
                     '/lib/systemd/system/xnbd-confsync.service',
                     '/lib/systemd/system/xnbd-confsync-recover.service',
+                    '/lib/systemd/system/xnbd-backup.service', '/man5/backup.conf.5',
+                    '/lib/systemd/system/xnbd-backup.timer', '/xnbd-backup.cron',
                     '/etc/logrotate.d/xnbd', '/bash-completion/completions/xnbd-wrapper',
                     '/bash-completion/completions/xnbd-bgctl', '/init/xnbd-wrapper',
                     '/sbin/sm-notify', '/man8/sm-notify.8', '/systemd/rpc-statd-notify.conf',
@@ -427,7 +429,8 @@ class Completion(WrapperCase):
         self.require('bash')
         folders = {os.path.dirname(xtest.program(p)) for p in ('xnbd-server', 'xnbd-wrapper',
                                                                'xnbd-bgctl', 'sm-notify',
-                                                               'xnbd-stonith', 'xnbd-confsync')}
+                                                               'xnbd-stonith', 'xnbd-confsync',
+                                                               'xnbd-backup')}
         self.env = {'PATH': ':'.join([*folders, os.environ['PATH']])}
 
     def complete(self, line):
@@ -441,7 +444,7 @@ class Completion(WrapperCase):
     def test_every_option_is_offered(self):
         for program in ('xnbd-server', 'xnbd-wrapper', 'xnbd-wrapper-ctl', 'xnbd-bgctl',
                         'sm-notify', 'xnbd-stonith', 'fence_xnbd', 'xnbd-stonithd',
-                        'xnbd-confsync'):
+                        'xnbd-confsync', 'xnbd-backup'):
             text = self.run_cmd(xtest.program(program), '--help')
             options = re.findall(r'^  (?:-\S, |    )(--[a-z0-9-]+)', text, re.M)
             self.assertEqual(self.complete(f'{program} -'), options)
@@ -462,6 +465,15 @@ class Completion(WrapperCase):
         for line in ('xnbd-server --target o', 'xnbd-wrapper --imgfile o', 'xnbd-wrapper -c o',
                      'xnbd-bgctl --query o', 'sm-notify -P o'):
             self.assertEqual(self.complete(line), ['one.img'])
+
+    def test_backups(self):
+        """Commands of xnbd-backup, and volumes of its configuration."""
+        with open(self.path('backup.conf'), 'w') as f:
+            f.write(f'backup {{ state-directory = "{self.dir}" }}\n'
+                    'volume "vm1" { source = "file:/x" target = "file:/y/%v" }\n')
+        self.assertEqual(self.complete('xnbd-backup st'), ['status', 'stop'])
+        self.assertEqual(self.complete('xnbd-backup -c backup.conf run v'), ['vm1'])
+        self.assertEqual(self.complete('xnbd-backup -c backup.conf check '), [])
 
     def test_nodes(self):
         """Behind a command of xnbd-stonith, from the configuration."""

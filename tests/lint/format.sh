@@ -12,7 +12,7 @@ if ! command -v "$format" >/dev/null; then
 	[ "${CI:-}" = true ] && exit 1
 	exit 77
 fi
-list=$(find lib server wrapper bgctl sm-notify stonith confsync lvm tests fuzz bench \
+list=$(find lib server wrapper bgctl sm-notify stonith confsync lvm backup tests fuzz bench \
 	-name '*.[ch]' 2>/dev/null | LC_ALL=C sort)
 if [ -z "$list" ]; then
 	echo "no C files in $source_dir"

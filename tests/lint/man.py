@@ -7,7 +7,7 @@
 - conf/xnbd.conf.example has every key of the tables that xnbd.conf(5) is made of, and no other;
 - it has no fault as it is, nor with each alternative that stands in a comment;
 - the same of conf/stonith.conf.example and stonith.conf(5), conf/confsync.conf.example and
-  confsync.conf(5), conf/lvm_tools.conf.example and
+  confsync.conf(5), conf/backup.conf.example and backup.conf(5), conf/lvm_tools.conf.example and
   lvm_tools.conf(5).
 
 Exit status: 0 good, 1 differences, 2 usage, 77 good but no mandoc here (with CI=true that is 1).
@@ -23,7 +23,7 @@ PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ct
             "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify", "xnbd-stonith": "stonith",
             "xnbd-stonithd": "stonith", "fence_xnbd": "stonith", "xnbd-confsync": "confsync",
             "lvm_copy": "lvm", "lvm_snap_create": "lvm", "lvm_snap_remove": "lvm", "lvm_snap_copy": "lvm",
-            "lvm_iostat": "lvm"}
+            "lvm_iostat": "lvm", "xnbd-backup": "backup"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
@@ -33,6 +33,8 @@ STONITH_SECTIONS = ["NAME", "DESCRIPTION", "SECTION STONITH", "SECTION PDU", "PR
                     "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
 CONFSYNC_SECTIONS = ["NAME", "DESCRIPTION", "SECTION CONFSYNC", "SECTION NODE", "SECTION SET",
                      "FILES", "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
+BACKUP_SECTIONS = ["NAME", "DESCRIPTION", "SECTION BACKUP", "SECTION DEFAULTS", "SECTION VOLUME",
+                   "FILES", "EXAMPLES", "SEE ALSO", "HISTORY", "SECURITY CONSIDERATIONS"]
 TOOLS_SECTIONS = ["NAME", "DESCRIPTION", "KEYS", "FILES", "EXAMPLES", "SEE ALSO", "HISTORY"]
 SECRETS = "/etc/xnbd/secret/"
 EXIT_SKIPPED = 77
@@ -266,6 +268,9 @@ def main():
                     [os.path.join(build_dir, page), "--check"])
     page = "confsync/confsync_conf_page"
     check_conf_page(source_dir, build_dir, "confsync.conf", CONFSYNC_SECTIONS, page,
+                    [os.path.join(build_dir, page), "--check"])
+    page = "backup/backup_conf_page"
+    check_conf_page(source_dir, build_dir, "backup.conf", BACKUP_SECTIONS, page,
                     [os.path.join(build_dir, page), "--check"])
     check_tools_conf(source_dir, build_dir)
     for line in faults:

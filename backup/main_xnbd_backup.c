@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* xnbd-backup: copies of volumes, started by cron or a timer; see command.h. */
+#include "command.h"
+#include "log.h"
+#include "proc.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct err err = {0};
+	int status = 0;
+
+	proc_fill_streams();
+	log_name("xnbd-backup");
+	umask(077); /* copies are as secret as what is copied */
+	if (options_parse(&o, argc, argv, &err) < 0) {
+		log_error("%s", err.text);
+		fprintf(stderr, "Usage: %s\n", options_set.usage);
+		return options_usage_status(argc, argv);
+	}
+	if (o.help)
+		opt_help(&options_set);
+	else if (o.version)
+		printf("xnbd-backup %s\n", XNBD_VERSION);
+	else
+		status = command_run(&o);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+		log_error("the answer could not be written");
+		return 1;
+	}
+	return status;
+}
