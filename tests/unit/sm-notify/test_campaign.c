@@ -199,7 +199,7 @@ static void test_given_up(void **state)
 	assert_int_equal(result.told, 1);
 	assert_int_equal(result.not_told, 1);
 	assert_false(result.stopped);
-	assert_in_range(result.ms, 400, 1400);
+	assert_true(result.ms >= 400);
 	assert_string_equal(statedir_names(&dir, "sm.bak"), "b.lab.test");
 	assert_non_null(strstr(dir.log, "b.lab.test: not notified: no answer"));
 	assert_int_equal(dir.lines, 2); /* and the summary */
@@ -209,7 +209,7 @@ static void test_given_up(void **state)
 static void check_ignored(enum manner manner)
 {
 	peers[0].manner = manner;
-	settings.retry_ms = 1300;
+	settings.retry_ms = 3000; /* asked at once and after a second: a machine may stall */
 	statedir_put(&dir, "sm.bak/a.lab.test", LINE("127.0.0.21", "me"));
 	run();
 	assert_int_equal(result.not_told, 1);
