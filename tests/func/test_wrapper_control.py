@@ -273,10 +273,11 @@ class TwoWrappers(WrapperCase):
             w.ctl('--shutdown')
             argv = w.argv + ['--lsocket', w.socket]
             d = self.spawn(argv)
-            while not d.is_alive() or not (xtest.answers(w.control) and xtest.answers(w.socket)):
+            while f'control socket {w.control}' not in d.stderr():  # (the old one may answer, too)
                 if not d.is_alive():
                     self.assertIn('in use', d.stderr())
                     d = self.spawn(argv)
+                time.sleep(0.002)
             w.daemon.wait(10)
             time.sleep(0.02)
             self.assertEqual(w.ctl('--list'), 'no item\n')
