@@ -50,6 +50,7 @@ until [ -e {name}.stop ]; do
 	[ -b {path} ] || rm {path}
 	n=$((n + 1))
 	echo $n >{name}.rounds
+	sleep {pause}
 done
 '''
 
@@ -109,13 +110,14 @@ class Disk:
 
 
 class Load:
-    """fio in the guest, in the background, round after round."""
+    """fio in the guest, in the background, round after round; PAUSE: seconds between them."""
 
-    def __init__(self, guest, path, size='2m'):
+    def __init__(self, guest, path, size='2m', pause=0):
         self.guest, self.name = guest, f'/tmp/load{path.replace("/", ".")}'
         fio = FIO.format(path=path, size=size, seed='$n')
         guest.run(f'rm -f {self.name}.*; echo 0 >{self.name}.rounds')
-        self.job = guest.start('sh', '-c', LOAD.format(name=self.name, path=path, fio=fio))
+        self.job = guest.start('sh', '-c', LOAD.format(name=self.name, path=path, fio=fio,
+                                                       pause=pause))
 
     def rounds(self):
         return int(self.guest.run(f'cat {self.name}.rounds'))

@@ -2,12 +2,13 @@
 /*
  * Keeps an export as a block device of this kernel, through any number of ends of its server:
  *
- *   nbd_keep NUMBER URI CONNECTIONS
+ *   nbd_keep NUMBER URI CONNECTIONS [SECONDS]
  *
  * libnbd shakes hands, and the kernel gets the sockets by netlink. For each one that it reports
  * dead a new one is made, and the device takes the size the export has then. Meanwhile requests
  * wait; those already sent are sent again when TIMEOUT is over. This is "-persist" of nbd-client,
  * which the one of Debian 12 ignores. It runs until it is killed; the device then stays as it is.
+ * Requests wait SECONDS, or DEAD_TIMEOUT, for a new connection.
  */
 #include <err.h>
 #include <errno.h>
@@ -109,6 +110,7 @@ static uint32_t value_of(const struct nlattr *a)
 struct kernel {
 	int commands, events; /* netlink sockets */
 	unsigned family;      /* number of "nbd" */
+	uint64_t patience;    /* seconds that requests wait for a new connection */
 };
 
 static void receive(int fd, struct message *m)
@@ -208,7 +210,7 @@ static int configure(
 	put_u64(&m, NBD_ATTR_SIZE_BYTES, (uint64_t)nbd_get_size(h[0]));
 	put_u64(&m, NBD_ATTR_BLOCK_SIZE_BYTES, BLOCK);
 	put_u64(&m, NBD_ATTR_TIMEOUT, TIMEOUT);
-	put_u64(&m, NBD_ATTR_DEAD_CONN_TIMEOUT, DEAD_TIMEOUT);
+	put_u64(&m, NBD_ATTR_DEAD_CONN_TIMEOUT, k->patience);
 	put_u64(&m, NBD_ATTR_SERVER_FLAGS, flags_of(h[0]));
 	sockets = put(&m, NBD_ATTR_SOCKETS | NLA_F_NESTED, NULL, 0);
 	for (int i = 0; i < count; i++) {
@@ -258,13 +260,14 @@ int main(int argc, char **argv)
 	struct kernel k;
 	uint32_t number;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: nbd_keep NUMBER URI CONNECTIONS\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: nbd_keep NUMBER URI CONNECTIONS [SECONDS]\n");
 		return 2;
 	}
 	setlinebuf(stdout);
 	number = (uint32_t)atoi(argv[1]);
 	kernel_init(&k);
+	k.patience = argc == 5 ? strtoull(argv[4], NULL, 10) : DEAD_TIMEOUT;
 	connect_device(&k, number, argv[2], atoi(argv[3]));
 	for (;;) {
 		wait_for_death(&k, number);
