@@ -15,11 +15,11 @@
 
 enum { WORDS = 12 };
 
-/* LINE is cut into words at blanks. */
+/* LINE is cut into words at blanks, to which the options point until the next one. */
 static int parse(const struct opt_set *set, const char *line, struct snap_options *o)
 {
-	static char text[512];
-	char *words[WORDS + 1] = {text}, *rest = NULL;
+	static char text[512], *words[WORDS + 1];
+	char *rest = NULL;
 	struct err err = {0};
 	int count = 0, r;
 
