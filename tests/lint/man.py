@@ -23,7 +23,7 @@ PROGRAMS = {"xnbd-server": "server", "xnbd-wrapper": "wrapper", "xnbd-wrapper-ct
             "xnbd-bgctl": "bgctl", "sm-notify": "sm-notify", "xnbd-stonith": "stonith",
             "xnbd-stonithd": "stonith", "fence_xnbd": "stonith", "xnbd-confsync": "confsync",
             "lvm_copy": "lvm", "lvm_snap_create": "lvm", "lvm_snap_remove": "lvm", "lvm_snap_copy": "lvm",
-            "lvm_iostat": "lvm", "xnbd-backup": "backup"}
+            "lvm_iostat": "lvm", "xnbd-backup": "backup", "xnbd-xen-backup": "scripts"}
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS",
             "EXAMPLES", "SEE ALSO", "STANDARDS", "HISTORY"]
 CONF_SECTIONS = ["NAME", "DESCRIPTION", "SECTION WRAPPER", "SECTION EXPORT", "SECTION DEFAULTS",
