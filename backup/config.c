@@ -95,12 +95,12 @@ static void read_volume(struct conf *f, const struct conf_section *s, struct con
 {
 	const char *key = NULL;
 	struct err err = {0};
+	bool has_source, has_target; /* both are told, if both are missing */
 
 	conf_apply(f, s, v);
-	if (conf_require(f, s, "source", v->source, NULL) &
-			conf_require(
-				f, s, "target", v->target, "none in section defaults either") &&
-		config_volume_settle(v, &key, &err) < 0)
+	has_source = conf_require(f, s, "source", v->source, NULL);
+	has_target = conf_require(f, s, "target", v->target, "none in section defaults either");
+	if (has_source && has_target && config_volume_settle(v, &key, &err) < 0)
 		conf_fault(f, s, key, "%s: %s", key, err.text);
 }
 
