@@ -155,3 +155,17 @@ void opt_help(const struct opt_set *set)
 			help_row(&set->rows[i]);
 	}
 }
+
+int opt_command(const void *table, size_t stride, size_t count, const char *text, struct err *err)
+{
+	const char *const bytes = table;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name;
+
+		memcpy(&name, bytes + i * stride, sizeof(name));
+		if (strcmp(text, name) == 0)
+			return (int)i;
+	}
+	return err_set(err, EINVAL, "'%.60s': no such command (see --help)", text);
+}

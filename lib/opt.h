@@ -54,4 +54,10 @@ int opt_parse(const struct opt_set *set, int argc, char **argv, void *target, in
 
 void opt_help(const struct opt_set *set);
 
+/*
+ * Index of the command TEXT in a table of COUNT rows of STRIDE bytes, each of which begins with the
+ * name (const char *); else -EINVAL with a line for the user.
+ */
+int opt_command(const void *table, size_t stride, size_t count, const char *text, struct err *err);
+
 #endif

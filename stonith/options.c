@@ -75,13 +75,12 @@ static const struct {
 
 static int find_command(struct options *o, const char *text, struct err *err)
 {
-	for (unsigned i = 0; i < OPTIONS_COMMANDS; i++) {
-		if (strcmp(text, commands[i].name) == 0) {
-			o->command = (enum options_command)i;
-			return 0;
-		}
-	}
-	return err_set(err, EINVAL, "'%.60s': no such command (see --help)", text);
+	int found = opt_command(commands, sizeof(*commands), OPTIONS_COMMANDS, text, err);
+
+	if (found < 0)
+		return found;
+	o->command = (enum options_command)found;
+	return 0;
 }
 
 static int check_options(const struct options *o, struct err *err)

@@ -216,6 +216,20 @@ static void test_help(void **state)
 	assert_non_null(strstr(text, "-L, --logpath FILE "));
 }
 
+static void test_command(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned more;
+	} table[] = {{"run", 1}, {"status", 2}};
+
+	(void)state;
+	assert_int_equal(opt_command(table, sizeof(*table), 2, "run", &err), 0);
+	assert_int_equal(opt_command(table, sizeof(*table), 2, "status", &err), 1);
+	assert_int_equal(opt_command(table, sizeof(*table), 2, "stat", &err), -EINVAL);
+	assert_string_equal(err.text, "'stat': no such command (see --help)");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_list_is_bounded),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_command),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
