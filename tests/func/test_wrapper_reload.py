@@ -212,8 +212,9 @@ class Changes(ReloadCase):
         self.go_on(writer)
         self.assertEqual(w.worker('disk0'), pid)
         ctl = f'{w.control}.d/' + os.listdir(f'{w.control}.d')[0]
-        says = json.loads(self.run_cmd('socat', '-', f'UNIX:{ctl}',
-                                       input='{"v":1,"cmd":"status"}\n').splitlines()[-1])
+        with xtest.connect(ctl, 10) as s:
+            s.sendall(b'{"v":1,"cmd":"status"}\n')
+            says = json.loads(s.makefile().readline())
         self.assertEqual([says[k] for k in ('limit_requests', 'limit_bandwidth', 'idle_timeout')],
                          [100000, 1 << 30, 1000])
         e = w.export('disk0')
