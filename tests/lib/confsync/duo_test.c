@@ -2,6 +2,8 @@
 /* See duo_test.h. */
 #include "duo_test.h"
 
+#include "need.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -48,8 +50,7 @@ void duo_start(void)
 {
 	struct sync_result r;
 
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	r = duo_good(duo_sync(&duo, 1, &duo_plain, DUO_NEVER), PLAN_PUBLISH);
 	assert_int_equal(r.number, 1);
 	duo_in_step(2);

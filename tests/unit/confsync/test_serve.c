@@ -5,6 +5,7 @@
  */
 #include "duo.h"
 
+#include "need.h"
 #include "sample.h"
 #include "util.h"
 
@@ -115,8 +116,7 @@ static void test_paths(void **state)
 		"/etc/passwd", "/etc/cron.d/x", "a~", ".xnbd-confsync.x", "sub/.a.swp"};
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		begin(MANIFEST_FILE, paths[i]);
 		must_refuse("is not part of set t here");
@@ -130,8 +130,7 @@ static void test_entries(void **state)
 	struct entry *e;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	begin(MANIFEST_LINK, "x");
 	must_refuse("a symbolic link, which set t has not");
 	e = begin(MANIFEST_FILE, "x");
@@ -169,8 +168,7 @@ static void test_entries(void **state)
 static void test_generations(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	begin(MANIFEST_FILE, "x");
 	snprintf(offered.set, sizeof(offered.set), "other");
 	must_refuse("there is no set other");
@@ -226,8 +224,7 @@ static void test_content(void **state)
 	char folder[TEMP_PATH_MAX + 64];
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	duo_keys(&duo, 2, "writer = 'any' exclude = {'a'}");
 	begin(MANIFEST_FILE, "x");
 	path_of(folder, sizeof(folder), "");
@@ -254,8 +251,7 @@ static void test_waste(void **state)
 	char text[32], folder[TEMP_PATH_MAX + 64];
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	duo_keys(&duo, 2, "writer = 'any' exclude = {'a'} validate = 'false'");
 	for (int i = 0; i < 3; i++) {
 		struct entry *e;
@@ -320,8 +316,7 @@ static int ask_for_too_much(struct duo *d, struct talk *t)
 static void test_numbers(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(duo_against(&duo, 2, ask_for_too_much), 0);
 	assert_int_equal(duo_against(&duo, 2, ask_for_others), -EREMOTEIO);
 }
@@ -329,8 +324,7 @@ static void test_numbers(void **state)
 static void test_questions(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(duo_against(&duo, 2, ask_nonsense), -ECONNRESET);
 	assert_int_equal(duo_against(&duo, 2, ask_for_others), -EREMOTEIO);
 }
@@ -349,5 +343,5 @@ int main(void)
 		TEST(test_questions),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  */
 #include "duo_test.h"
 
+#include "need.h"
 #include "util.h"
 
 #include <errno.h>
@@ -66,8 +67,7 @@ static void test_catch_up(void **state)
 static void test_agree(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(duo_shell(&duo, 1, "cp -a . $D/n2/etc/"), 0);
 	duo_good(duo_sync(&duo, 1, &duo_plain, DUO_NEVER), PLAN_AGREE);
 	duo_in_step(2);
@@ -185,8 +185,7 @@ static void reload_fails(int node)
 {
 	char keys[DUO_KEYS_MAX];
 
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	snprintf(keys, sizeof(keys), DUO_KEYS RELOAD, duo.temp.folder);
 	refused_by(node, keys, true);
 }
@@ -273,5 +272,5 @@ int main(void)
 		TEST(test_both_call),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  */
 #include "duo_test.h"
 
+#include "need.h"
 #include "util.h"
 
 #include <errno.h>
@@ -80,5 +81,5 @@ int main(void)
 		TEST(test_cut_receiver_calls),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "ctl.h"
+#include "need.h"
 #include "sock.h"
 #include "temp.h"
 #include "util.h"
@@ -278,8 +279,7 @@ static void test_other_users(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(chmod(t.temp.folder, 0755), 0);
 	serve();
 	pid = fork();
@@ -306,5 +306,5 @@ int main(void)
 		TEST(test_other_users),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

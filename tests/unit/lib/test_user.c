@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Users by name, and the way without return, taken by children of this test. */
+#include "need.h"
 #include "user.h"
 #include "util.h"
 
@@ -71,8 +72,7 @@ static int become_nobody_and_try_back(void)
 static void test_no_way_back(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(in_child(become_nobody_and_try_back), 0);
 }
 
@@ -83,5 +83,5 @@ int main(void)
 		cmocka_unit_test(test_no_way_back),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "clock.h"
 #include "log.h"
+#include "need.h"
 #include "origins.h"
 #include "temp.h"
 #include "util.h"
@@ -44,12 +45,6 @@ static int tear_down(void **state)
 	origins_end(&server);
 	temp_done(&temp);
 	return 0;
-}
-
-static void need(const char *programs)
-{
-	if (!origins_have(programs))
-		skip();
 }
 
 static struct origin *connected(const char *uri, unsigned connections)
@@ -155,7 +150,7 @@ static void test_reads(void **state)
 	struct origin *o;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	o = served(NBDKIT "pattern|256M", 4);
 	await_connections(o, 4);
 	assert_int_equal(status(o).state, ORIGIN_CONNECTED);
@@ -179,7 +174,7 @@ static void test_urgent_first(void **state)
 	struct batch b;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	o = served(NBDKIT "--filter=delay|pattern|64M|rdelay=100ms", 1);
 	asked_batch_init(&b, o);
 	for (unsigned i = 0; i < COUNT; i++)
@@ -199,7 +194,7 @@ static void test_not_asked(void **state)
 	struct batch b;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	o = served(NBDKIT "pattern|64M", 1);
 	assert_int_equal(asked_one_read(o, 64 * MIB - 1, 1), 0);
 	assert_int_equal(asked_one_read(o, 64 * MIB - 1, 2), -EINVAL);
@@ -224,7 +219,7 @@ static void test_blocks(void **state)
 	struct origin *o;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	o = served(NBDKIT "--filter=blocksize-policy|pattern|3146729|blocksize-minimum=4096|"
 			  "blocksize-preferred=4096|blocksize-maximum=65536|"
 			  "blocksize-error-policy=error",
@@ -298,7 +293,7 @@ static void test_status(void **state)
 	struct origin *o;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	make_sparse(temp_path(&temp, "disk"), size, data);
 	snprintf(command, sizeof(command), NBDKIT "file|%s", temp_path(&temp, "disk"));
 	o = served(command, 2);
@@ -315,7 +310,7 @@ static void test_status_of_qemu(void **state)
 	struct origin *o;
 
 	(void)state;
-	need("qemu-nbd");
+	need(origins_have("qemu-nbd"), "qemu-nbd");
 	make_sparse(temp_path(&temp, "disk"), size, data);
 	snprintf(command, sizeof(command), "qemu-nbd|-r|-t|-e|8|-f|raw|-k|SOCKET|%s",
 		temp_path(&temp, "disk"));
@@ -335,7 +330,7 @@ static void test_many_extents(void **state)
 	int fd;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	fd = open(temp_path(&temp, "disk"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && ftruncate(fd, (off_t)COUNT * UNIT) == 0);
 	for (int i = 0; i < COUNT; i += 2)
@@ -354,7 +349,7 @@ static void test_oldstyle(void **state)
 	struct batch b;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	o = served("nbdkit|-o|-f|--exit-with-parent|-U|SOCKET|pattern|64M", 2);
 	assert_false(status(o).has_status);
 	assert_int_equal(asked_crowd(o, 2, 120, 64 * MIB, 100000), 0);
@@ -385,7 +380,7 @@ static void test_nbd_server(void **state)
 	struct origin *o;
 
 	(void)state;
-	need("nbd-server");
+	need(origins_have("nbd-server"), "nbd-server");
 	snprintf(port, sizeof(port), "%u", (unsigned)origins_port());
 	snprintf(disk, sizeof(disk), "%s", temp_path(&temp, "disk"));
 	write_pattern(disk, 4 * MIB);
@@ -410,7 +405,7 @@ static void test_no_such_export(void **state)
 	struct err err;
 
 	(void)state;
-	need("qemu-nbd");
+	need(origins_have("qemu-nbd"), "qemu-nbd");
 	make_sparse(temp_path(&temp, "disk"), MIB, 0);
 	snprintf(uri, sizeof(uri), "qemu-nbd|-r|-t|-f|raw|-k|SOCKET|%s", temp_path(&temp, "disk"));
 	origins_start(&server, temp_path(&temp, "s"), uri);
@@ -432,7 +427,7 @@ static void test_error_replies(void **state)
 	struct batch b;
 
 	(void)state;
-	need("nbdkit");
+	need(origins_have("nbdkit"), "nbdkit");
 	snprintf(trigger, sizeof(trigger), "%s", temp_file(&temp, "broken", ""));
 	snprintf(command, sizeof(command),
 		NBDKIT "--filter=error|pattern|64M|error-pread=EPERM|error-pread-rate=100%%|"
@@ -470,5 +465,5 @@ int main(void)
 	};
 
 	log_level(LOG_LEVEL_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

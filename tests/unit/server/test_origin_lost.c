@@ -8,6 +8,7 @@
 #include "check.h"
 #include "clock.h"
 #include "log.h"
+#include "need.h"
 #include "origins.h"
 #include "temp.h"
 #include "util.h"
@@ -52,12 +53,6 @@ static int tear_down(void **state)
 	origins_end(&second);
 	temp_done(&temp);
 	return 0;
-}
-
-static void need_nbdkit(void)
-{
-	if (!origins_have("nbdkit"))
-		skip();
 }
 
 static void start(struct served *s, const char *name, const char *command)
@@ -140,7 +135,7 @@ static void end(unsigned from, unsigned count, int result)
 static void test_killed_and_restarted(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", SLOW);
 	open_connected(first.uri, 4, LONG_MS, LONG_MS);
 	ask(0, BATCH);
@@ -166,7 +161,7 @@ static void test_killed_and_restarted(void **state)
 static void test_terminated(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", NBDKIT "--filter=delay|pattern|64M|rdelay=300ms");
 	open_connected(first.uri, 2, LONG_MS, LONG_MS);
 	ask(0, 100);
@@ -183,7 +178,7 @@ static void test_terminated(void **state)
 static void test_stopped_and_continued(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", STEADY);
 	open_connected(first.uri, 2, 300, 0);
 	origins_signal(&first, SIGSTOP);
@@ -206,7 +201,7 @@ static void test_moved_while_hung(void **state)
 	uint64_t began;
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	start(&second, "b", PATTERN);
 	open_connected(first.uri, 3, 60 * 1000, 0);
@@ -236,7 +231,7 @@ static void test_moves_that_fail(void **state)
 	struct err err;
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	start(&second, "b", NBDKIT "pattern|32M");
 	open_connected(first.uri, 2, LONG_MS, 0);
@@ -272,7 +267,7 @@ static void test_one_move_at_a_time(void **state)
 	struct err err;
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	start(&second, "b", PATTERN);
 	open_connected(first.uri, 1, LONG_MS, 0);
@@ -298,7 +293,7 @@ static void test_one_move_at_a_time(void **state)
 static void test_held(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	open_connected(first.uri, 2, LONG_MS, 0);
 	origins_end(&first);
@@ -326,7 +321,7 @@ static void test_held_from_the_start(void **state)
 	struct err err;
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", NBDKIT "pattern|32M");
 	start(&second, "b", PATTERN);
 	config.uri = first.uri;
@@ -348,7 +343,7 @@ static void test_not_there_for_long(void **state)
 	char uri[400];
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", temp_path(&temp, "a"));
 	open_origin(uri, 2, LONG_MS, 2000);
 	ask(0, 50);
@@ -376,7 +371,7 @@ static void test_not_there_for_long(void **state)
 static void test_cut_anywhere(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", STEADY);
 	fake.target = first.socket;
 	fake.cut_min = fake.cut_max = UINT64_MAX;
@@ -401,7 +396,7 @@ static void test_cut_anywhere(void **state)
 static void test_deadly_job(void **state)
 {
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", STEADY);
 	fake.target = first.socket;
 	fake.cut_min = fake.cut_max = 20000;
@@ -479,7 +474,7 @@ static void test_interrupted(void **state)
 	struct err err;
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	open_connected(first.uri, 2, 60 * 1000, 0);
 	origins_signal(&first, SIGSTOP);
@@ -500,7 +495,7 @@ static void test_freed_with_jobs(void **state)
 	char uri[400];
 
 	(void)state;
-	need_nbdkit();
+	need(origins_have("nbdkit"), "nbdkit");
 	start(&first, "a", PATTERN);
 	open_connected(first.uri, 3, LONG_MS, 0);
 	origins_signal(&first, SIGSTOP);
@@ -577,5 +572,5 @@ int main(void)
 	};
 
 	log_level(LOG_LEVEL_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

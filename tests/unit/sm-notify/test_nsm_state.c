@@ -4,6 +4,7 @@
 
 #include "draft.h"
 #include "kernel.h"
+#include "need.h"
 #include "statedir.h"
 #include "util.h"
 
@@ -137,8 +138,7 @@ static void test_owner_is_kept(void **state)
 	struct stat st;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	put("\x05\0\0\0", 4);
 	assert_int_equal(chown(statedir_path(&dir, "state"), STRANGER, STRANGER + 1), 0);
 	take(true);
@@ -248,5 +248,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kernel, set_up, tear_down),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  */
 #include "prepare.h"
 
+#include "need.h"
 #include "statedir.h"
 #include "util.h"
 
@@ -276,8 +277,7 @@ static void test_folders_the_owner_cannot_read(void **state)
 	static const char *const names[] = {"sm", "sm.bak"};
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct err err = {0};
 
@@ -343,5 +343,5 @@ int main(void)
 	};
 
 	p.guard.fd = -1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  */
 #include "clock.h"
 #include "monlist_inner.h"
+#include "need.h"
 #include "statedir.h"
 #include "util.h"
 
@@ -336,8 +337,7 @@ static void test_link_in_the_place_of_a_record(void **state)
 static void test_foreign_owner(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	statedir_put(&dir, "sm/a", NEW);
 	statedir_put(&dir, "sm/b", NEW);
 	assert_int_equal(chown(statedir_path(&dir, "sm/b"), STRANGER, 0), 0);
@@ -350,8 +350,7 @@ static void test_foreign_owner(void **state)
 static void test_one_cannot_be_moved(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	statedir_put(&dir, "sm/a", NEW);
 	statedir_put(&dir, "sm/b", NEW);
 	statedir_put(&dir, "sm/c", NEW);
@@ -396,8 +395,7 @@ static void test_folder_not_readable(void **state)
 	struct err err = {0};
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	assert_int_equal(monlist_open(&list, dir.temp.folder, &err), 0);
 	assert_int_equal(chmod(statedir_path(&dir, "sm"), 0), 0);
 	assert_int_equal(chown(statedir_path(&dir, "sm.bak"), STRANGER, STRANGER), 0);
@@ -517,5 +515,5 @@ int main(void)
 		TEST(test_race_while_reading),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

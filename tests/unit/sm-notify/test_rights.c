@@ -6,6 +6,7 @@
 #include "rights.h"
 
 #include "fsutil.h"
+#include "need.h"
 #include "statedir.h"
 #include "util.h"
 
@@ -42,8 +43,7 @@ static void in_child(void (*fn)(void))
 	pid_t child;
 	int status = 0;
 
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	child = fork();
 	if (child == 0) {
 		fn();
@@ -259,5 +259,5 @@ int main(void)
 		cmocka_unit_test(test_filter),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
  * (case 21 of the reference page; with luck: test_retire.c).
  */
 #include "monlist_inner.h"
+#include "need.h"
 #include "statedir.h"
 #include "util.h"
 
@@ -99,8 +100,7 @@ static void test_a_link(void **state)
 static void test_a_strangers_file(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	statedir_put(&dir, "beside", SECRET);
 	assert_int_equal(chown(dir.path, STRANGER, STRANGER), 0);
 	check_refused();
@@ -155,5 +155,5 @@ int main(void)
 		TEST(test_a_link_when_it_is_told),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }
