@@ -294,18 +294,18 @@ int apply_look_again(
 
 /* Contents. */
 
-static int keep_content(struct apply *a, const struct entry *e, struct err *err)
+static int keep_content(struct store_batch *b, const struct entry *e, struct err *err)
 {
 	CLEANUP_FD int fd = -1;
 	struct err inner;
 	int r;
 
-	if (e->type != MANIFEST_FILE || store_has(a->state->objects, e->hash))
+	if (e->type != MANIFEST_FILE || store_batch_has(b, e->hash))
 		return 0;
 	fd = beneath_open(e->path, O_RDONLY);
 	if (fd < 0)
 		return fd == -ENOENT ? changed(e->path, err) : err_sys(err, -fd, "%s", e->path);
-	r = store_add_file(a->state->objects, fd, e->hash, e->size, &inner);
+	r = store_batch_file(b, fd, e->hash, e->size, &inner);
 	if (r == -EAGAIN)
 		return changed(e->path, err);
 	return r < 0 ? err_set(err, -r, "%.200s: %s", e->path, inner.text) : 0;
@@ -313,20 +313,21 @@ static int keep_content(struct apply *a, const struct entry *e, struct err *err)
 
 int apply_keep_contents(struct apply *a, struct err *err)
 {
+	struct store_batch b;
 	int r = 0;
 
+	store_batch_init(&b, a->state->objects);
 	for (size_t n = 0; n < a->live.count && r == 0; n++)
-		r = keep_content(a, &a->live.entries[n], err);
+		r = keep_content(&b, &a->live.entries[n], err);
+	if (r < 0)
+		store_batch_drop(&b);
+	else
+		r = store_batch_end(&b, err);
 	for (size_t n = 0; n < a->next.files.count && r == 0; n++) {
 		const struct entry *e = &a->next.files.entries[n];
 
 		if (e->type == MANIFEST_FILE && !store_has(a->state->objects, e->hash))
 			r = err_set(err, ENOENT, "%s: its content is not on this node", e->path);
-	}
-	if (r == 0) {
-		r = store_sync(a->state->objects);
-		if (r < 0)
-			err_sys(err, -r, "%s", a->state->objects);
 	}
 	return r;
 }

@@ -2,7 +2,8 @@
 /*
  * Contents by their hash; see store.h. A content gets its name only after its bytes were hashed and
  * synced, so what has a name is whole. Until then it is FOLDER/new.XXXXXX, locked by who writes it:
- * store_clean.c removes those that nobody holds.
+ * store_clean.c removes those that nobody holds. A batch of many has one sync of the file system,
+ * asked for with a file that was opened before any of it was written, so that no error is missed.
  */
 #include "store.h"
 
@@ -19,12 +20,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-enum { PIECE = 128 * 1024 };
+enum { PIECE = 128 * 1024, SYNC_SINGLE_MAX = 8 };
 
 struct store_writer {
 	uint8_t hash[MANIFEST_HASH];
-	uint64_t left; /* bytes that are still to come */
-	bool present;  /* it is there already: bytes are only looked at */
+	uint64_t size, left; /* bytes: of it; that are still to come */
+	bool present;        /* it is there already: bytes are only looked at */
 	int fd;
 	EVP_MD_CTX *md;
 	char temp[PATH_MAX];
@@ -103,7 +104,7 @@ static int writer_new(const char *folder, const uint8_t hash[MANIFEST_HASH], uin
 	if (!w)
 		return err_sys(err, ENOMEM, "store %s", folder);
 	w->fd = -1;
-	w->left = size;
+	w->size = w->left = size;
 	memcpy(w->hash, hash, MANIFEST_HASH);
 	r = begin(w, folder, err);
 	if (r < 0)
@@ -139,8 +140,8 @@ int store_writer_put(struct store_writer *w, const void *bytes, size_t len, stru
 	return 0;
 }
 
-/* Hashed, synced, named. */
-static int settle(struct store_writer *w, struct err *err)
+/* Is it all of what was announced? */
+static int check(struct store_writer *w, struct err *err)
 {
 	uint8_t found[EVP_MAX_MD_SIZE];
 
@@ -152,20 +153,7 @@ static int settle(struct store_writer *w, struct err *err)
 	if (memcmp(found, w->hash, MANIFEST_HASH) != 0)
 		return err_set(
 			err, EBADMSG, "%s: another content came than was announced", w->path);
-	if (w->present)
-		return 0;
-	if (fsync(w->fd) < 0 || rename(w->temp, w->path) < 0)
-		return err_sys(err, errno, "%s", w->path);
-	w->temp[0] = 0;
 	return 0;
-}
-
-int store_writer_end(struct store_writer *w, struct err *err)
-{
-	int r = settle(w, err);
-
-	store_writer_drop(w);
-	return r;
 }
 
 void store_writer_drop(struct store_writer *w)
@@ -200,22 +188,118 @@ static int put_all(struct store_writer *w, int fd, uint64_t size, struct err *er
 	return r;
 }
 
-int store_add_file(const char *folder, int fd, const uint8_t hash[MANIFEST_HASH], uint64_t size,
-	struct err *err)
+/* Batches. */
+
+void store_batch_init(struct store_batch *b, const char *folder)
+{
+	*b = (struct store_batch){.folder = folder};
+}
+
+void store_batch_drop(struct store_batch *b)
+{
+	while (b->count > 0)
+		store_writer_drop(b->waiting[--b->count]);
+	b->bytes = 0;
+}
+
+/* A whole file system waits for what others wrote to it, too, but commits once. */
+static int sync_all(const struct store_batch *b)
+{
+	if (b->count > SYNC_SINGLE_MAX)
+		return syncfs(b->waiting[0]->fd) < 0 ? -errno : 0;
+	for (size_t i = 0; i < b->count; i++) {
+		if (fsync(b->waiting[i]->fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int name(struct store_writer *w, struct err *err)
+{
+	if (rename(w->temp, w->path) < 0)
+		return err_sys(err, errno, "%s", w->path);
+	w->temp[0] = 0;
+	return 0;
+}
+
+int store_batch_name(struct store_batch *b, struct err *err)
+{
+	int r = sync_all(b);
+
+	if (r < 0)
+		err_sys(err, -r, "store %s: contents could not be made durable", b->folder);
+	for (size_t i = 0; i < b->count && r == 0; i++)
+		r = name(b->waiting[i], err);
+	store_batch_drop(b);
+	return r;
+}
+
+bool store_batch_has(const struct store_batch *b, const uint8_t hash[MANIFEST_HASH])
+{
+	for (size_t i = 0; i < b->count; i++) {
+		if (memcmp(b->waiting[i]->hash, hash, MANIFEST_HASH) == 0)
+			return true;
+	}
+	return store_has(b->folder, hash);
+}
+
+static int wait_in(struct store_batch *b, struct store_writer *w, struct err *err)
+{
+	b->waiting[b->count++] = w;
+	b->bytes += w->size;
+	return b->count == STORE_BATCH_MAX || b->bytes >= STORE_BATCH_BYTES
+		? store_batch_name(b, err)
+		: 0;
+}
+
+int store_writer_end(struct store_writer *w, struct store_batch *b, struct err *err)
+{
+	int r = check(w, err);
+
+	if (r == 0 && !w->present)
+		return wait_in(b, w, err);
+	store_writer_drop(w);
+	return r;
+}
+
+int store_batch_file(struct store_batch *b, int fd, const uint8_t hash[MANIFEST_HASH],
+	uint64_t size, struct err *err)
 {
 	struct store_writer *w;
 	int r;
 
-	if (store_has(folder, hash))
+	if (store_batch_has(b, hash))
 		return 0;
-	r = writer_new(folder, hash, size, &w, err);
+	r = writer_new(b->folder, hash, size, &w, err);
 	if (r < 0)
 		return r;
 	r = put_all(w, fd, size, err);
 	if (r == 0)
-		r = settle(w, err);
-	store_writer_drop(w);
+		r = store_writer_end(w, b, err);
+	else
+		store_writer_drop(w);
 	if (r == -EBADMSG)
 		return err_set(err, EAGAIN, "a file was changed while it was copied");
 	return r;
+}
+
+int store_batch_end(struct store_batch *b, struct err *err)
+{
+	int r = store_batch_name(b, err);
+
+	if (r < 0)
+		return r;
+	r = store_sync(b->folder);
+	return r < 0 ? err_sys(err, -r, "%s", b->folder) : 0;
+}
+
+int store_add_file(const char *folder, int fd, const uint8_t hash[MANIFEST_HASH], uint64_t size,
+	struct err *err)
+{
+	struct store_batch b;
+	int r;
+
+	store_batch_init(&b, folder);
+	r = store_batch_file(&b, fd, hash, size, err);
+	return r == 0 ? store_batch_name(&b, err) : r;
 }

@@ -134,8 +134,10 @@ int sync_get(struct talk *t, const char *set, const uint8_t hash[MANIFEST_HASH],
 	struct err *err)
 {
 	struct message m = {.kind = MESSAGE_GET}, data = {0};
+	struct store_batch b;
 	int r;
 
+	store_batch_init(&b, store);
 	snprintf(m.set, sizeof(m.set), "%s", set);
 	memcpy(m.hash, hash, MANIFEST_HASH);
 	r = talk_send(t, &m, err);
@@ -144,7 +146,9 @@ int sync_get(struct talk *t, const char *set, const uint8_t hash[MANIFEST_HASH],
 	if (r < 0)
 		return r;
 	if (sync_same(data.hash, hash)) {
-		r = talk_receive_data(t, &data, store, err);
+		r = talk_receive_data(t, &data, &b, err);
+		if (r == 0)
+			r = store_batch_name(&b, err);
 	} else {
 		talk_kill(t);
 		r = err_set(err, EPROTO, "the peer sent another content than was asked for");

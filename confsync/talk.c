@@ -202,7 +202,8 @@ static int receive_pieces(struct talk *t, uint64_t size, struct store_writer *w,
 	return 0;
 }
 
-int talk_receive_data(struct talk *t, const struct message *m, const char *store, struct err *err)
+int talk_receive_data(
+	struct talk *t, const struct message *m, struct store_batch *b, struct err *err)
 {
 	CLEANUP_FREE uint8_t *bytes = malloc(WIRE_DATA_MAX);
 	struct store_writer *w;
@@ -211,12 +212,12 @@ int talk_receive_data(struct talk *t, const struct message *m, const char *store
 	if (!bytes || m->size > SCAN_BYTES_MAX)
 		return talk_fail(t, bytes ? EPROTO : ENOMEM,
 			bytes ? "it sends a content that is too long" : "no memory", err);
-	w = store_writer_new(store, m->hash, m->size, err);
+	w = store_writer_new(b->folder, m->hash, m->size, err);
 	if (!w)
 		stored = err && err->code ? -err->code : -EIO;
 	r = receive_pieces(t, m->size, w, bytes, &stored, err);
 	if (r == 0 && stored == 0)
-		return store_writer_end(w, err);
+		return store_writer_end(w, b, err);
 	store_writer_drop(w);
 	return r < 0 ? r : stored;
 }

@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "message.h"
+#include "store.h"
 #include "wire.h"
 
 /* Why of a `refuse`: the set's lock is held there; try again. */
@@ -45,9 +46,10 @@ int talk_receive_generation(struct talk *t, struct generation *ret, struct err *
  * the conversation is at its end: -EIO); the hash is compared by who receives. */
 int talk_send_data(
 	struct talk *t, const uint8_t hash[MANIFEST_HASH], uint64_t size, int fd, struct err *err);
-/* After the message `data` M was received: to the store. What cannot be stored (-ENOSPC, -EBADMSG:
- * another content) is read to its end, so that the conversation can go on. */
-int talk_receive_data(struct talk *t, const struct message *m, const char *store, struct err *err);
+/* After the message `data` M was received: to a batch of the store. What cannot be stored (-ENOSPC,
+ * -EBADMSG: another content) is read to its end, so that the conversation can go on. */
+int talk_receive_data(
+	struct talk *t, const struct message *m, struct store_batch *b, struct err *err);
 /* Bytes sent and received so far, without SSH: counted by tests. */
 void talk_count(const struct talk *t, uint64_t *sent, uint64_t *received);
 

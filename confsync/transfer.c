@@ -57,12 +57,12 @@ const struct entry *contents_find(const struct contents *c, const uint8_t hash[M
 }
 
 int transfer_store_file(
-	struct state *s, const struct entry *e, const struct contents *live, struct err *err)
+	struct store_batch *b, const struct entry *e, const struct contents *live, struct err *err)
 {
 	const struct entry *from;
 	CLEANUP_FD int fd = -1;
 
-	if (store_has(s->objects, e->hash))
+	if (store_batch_has(b, e->hash))
 		return 0;
 	from = contents_find(live, e->hash);
 	if (!from)
@@ -71,26 +71,28 @@ int transfer_store_file(
 	fd = beneath_open(from->path, O_RDONLY);
 	if (fd < 0)
 		return err_sys(err, -fd, "%s", from->path);
-	return store_add_file(s->objects, fd, e->hash, e->size, err);
+	return store_batch_file(b, fd, e->hash, e->size, err);
 }
 
 int transfer_store(
 	struct state *s, const struct manifest *want, const struct manifest *live, struct err *err)
 {
 	struct contents at;
+	struct store_batch b;
 	int r = contents_init(&at, live);
 
 	if (r < 0)
 		return err_sys(err, -r, "set %s", s->set->name);
+	store_batch_init(&b, s->objects);
 	for (size_t i = 0; i < want->count && r == 0; i++) {
 		if (want->entries[i].type == MANIFEST_FILE)
-			r = transfer_store_file(s, &want->entries[i], &at, err);
+			r = transfer_store_file(&b, &want->entries[i], &at, err);
 	}
 	contents_done(&at);
-	if (r < 0)
-		return r;
-	r = store_sync(s->objects);
-	return r < 0 ? err_sys(err, -r, "%s", s->objects) : 0;
+	if (r == 0)
+		return store_batch_end(&b, err);
+	store_batch_drop(&b);
+	return r;
 }
 
 void transfer_reload_back(struct state *s, bool active)

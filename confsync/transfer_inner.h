@@ -3,6 +3,7 @@
 #ifndef CONFSYNC_TRANSFER_INNER_H
 #define CONFSYNC_TRANSFER_INNER_H
 
+#include "store.h"
 #include "transfer.h"
 
 /* Files of a manifest by their content. */
@@ -17,7 +18,7 @@ const struct entry *contents_find(const struct contents *c, const uint8_t hash[M
 /* Puts E's content into the store, if it is not there, from the live file that has it. -ENOENT:
  * there is none; -EAGAIN: it is being changed. */
 int transfer_store_file(
-	struct state *s, const struct entry *e, const struct contents *live, struct err *err);
+	struct store_batch *b, const struct entry *e, const struct contents *live, struct err *err);
 /* The same for all files of WANT, and makes it durable. */
 int transfer_store(
 	struct state *s, const struct manifest *want, const struct manifest *live, struct err *err);

@@ -149,6 +149,7 @@ static int send_hashes(struct receive *x, struct err *err)
 static int find_needs(struct receive *x, struct err *err)
 {
 	struct contents all;
+	struct store_batch b;
 	int r = contents_init(&all, &x->next.files);
 
 	x->need = calloc(all.count + 1, sizeof(struct entry *));
@@ -156,18 +157,19 @@ static int find_needs(struct receive *x, struct err *err)
 		contents_done(&all);
 		return err_set(err, ENOMEM, "no memory");
 	}
+	store_batch_init(&b, x->state->objects);
 	for (size_t i = 0; i < all.count; i++) {
 		const struct entry *e = all.at[i];
 
 		if (i > 0 && memcmp(all.at[i - 1]->hash, e->hash, MANIFEST_HASH) == 0)
 			continue;
-		if (transfer_store_file(x->state, e, &x->live, err) == 0)
+		if (transfer_store_file(&b, e, &x->live, err) == 0)
 			continue;
 		x->need[x->need_count++] = e;
 		x->need_bytes += e->size;
 	}
 	contents_done(&all);
-	return 0;
+	return store_batch_name(&b, err);
 }
 
 static int say_needs(struct receive *x, struct err *err)
@@ -178,7 +180,8 @@ static int say_needs(struct receive *x, struct err *err)
 	return r < 0 ? r : send_hashes(x, err);
 }
 
-static int take_content(struct receive *x, const struct entry *e, struct err *err)
+static int take_content(
+	struct receive *x, const struct entry *e, struct store_batch *b, struct err *err)
 {
 	struct message m = {0};
 	int r = talk_expect(x->talk, MESSAGE_DATA, &m, err);
@@ -191,7 +194,7 @@ static int take_content(struct receive *x, const struct entry *e, struct err *er
 		talk_kill(x->talk);
 		r = err_set(err, EPROTO, "a content was sent that was not asked for");
 	} else {
-		r = talk_receive_data(x->talk, &m, x->state->objects, err);
+		r = talk_receive_data(x->talk, &m, b, err);
 	}
 	message_done(&m);
 	return r;
@@ -201,14 +204,16 @@ static int take_contents(struct receive *x, struct err *err)
 {
 	const struct transfer_progress *p = x->progress;
 	struct err first = {0};
+	struct store_batch b;
 	uint64_t bytes = 0;
-	int ret = 0;
+	int ret = 0, r;
 
+	store_batch_init(&b, x->state->objects);
 	/* All of them, also after one that cannot be kept: the sender listens only afterwards. */
 	for (size_t i = 0; i < x->need_count; i++) {
 		struct err e = {0};
-		int r = take_content(x, x->need[i], &e);
 
+		r = take_content(x, x->need[i], &b, &e);
 		if (r < 0 && ret == 0) {
 			first = e;
 			ret = r;
@@ -219,12 +224,10 @@ static int take_contents(struct receive *x, struct err *err)
 		if (p)
 			p->fn(p->arg, "receiving", i + 1, x->need_count, bytes, x->need_bytes);
 	}
-	if (ret < 0) {
+	r = store_batch_end(&b, err); /* what came need not come again */
+	if (ret < 0)
 		*err = first;
-		return ret;
-	}
-	ret = store_sync(x->state->objects);
-	return ret < 0 ? err_sys(err, -ret, "%s", x->state->objects) : 0;
+	return ret < 0 ? ret : r;
 }
 
 static int prepare(struct receive *x, struct err *err)

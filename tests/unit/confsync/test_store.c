@@ -6,6 +6,7 @@
 #include "check.h"
 #include "child.h"
 #include "fsutil.h"
+#include "need.h"
 #include "sample.h"
 #include "temp.h"
 #include "util.h"
@@ -46,17 +47,28 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* How many files are in the store, temporary ones too. */
-static unsigned files(void)
+/* How many files of that name are in the store. */
+static unsigned files_like(const char *pattern)
 {
 	char command[TEMP_PATH_MAX + 64];
 	unsigned n = 99;
 	FILE *p;
 
-	snprintf(command, sizeof(command), "find %s -type f | wc -l", folder);
+	snprintf(command, sizeof(command), "find %s -type f -name '%s' | wc -l", folder, pattern);
 	p = popen(command, "re"); /* NOLINT */
 	CHECK(p && fscanf(p, "%u", &n) == 1 && pclose(p) == 0);
 	return n;
+}
+
+/* Temporary ones too. */
+static unsigned files(void)
+{
+	return files_like("*");
+}
+
+static unsigned names(void)
+{
+	return files_like("*") - files_like("new.*");
 }
 
 static int file_with(const char *text)
@@ -74,6 +86,17 @@ static const char *object(void)
 	hash_to_hex(hash, hex);
 	snprintf(name, sizeof(name), "objects/%.2s/%s", hex, hex + 2);
 	return temp_path(&temp, name);
+}
+
+/* W, in a batch of its own. */
+static int end(struct store_writer *w)
+{
+	struct store_batch b;
+	int r;
+
+	store_batch_init(&b, folder);
+	r = store_writer_end(w, &b, &err);
+	return r == 0 ? store_batch_name(&b, &err) : r;
 }
 
 static int add_hello(void)
@@ -144,13 +167,88 @@ static void test_writer(void **state)
 	assert_int_equal(store_writer_put(w, "", 0, &err), 0);
 	assert_false(store_has(folder, hash));
 	assert_int_equal(store_writer_put(w, "llo", 3, &err), 0);
-	assert_int_equal(store_writer_end(w, &err), 0);
+	assert_int_equal(end(w), 0);
 	assert_true(store_has(folder, hash));
 	/* Known ones are looked at too: a peer that sends nonsense is told. */
 	w = store_writer_new(folder, hash, 5, &err);
 	assert_int_equal(store_writer_put(w, "HELLO", 5, &err), 0);
-	assert_int_equal(store_writer_end(w, &err), -EBADMSG);
+	assert_int_equal(end(w), -EBADMSG);
 	assert_int_equal(files(), 1);
+}
+
+static int add_number(struct store_batch *b, size_t n)
+{
+	char text[32];
+	uint8_t of_it[MANIFEST_HASH];
+	int len = snprintf(text, sizeof(text), "%zu", n);
+	CLEANUP_FD int fd = file_with(text);
+
+	EVP_Digest(text, (size_t)len, of_it, NULL, EVP_sha256(), NULL);
+	return store_batch_file(b, fd, of_it, (uint64_t)len, &err);
+}
+
+/* Names come when it is full, and in the end. */
+static void test_batch(void **state)
+{
+	struct store_batch b;
+
+	(void)state;
+	store_batch_init(&b, folder);
+	for (size_t n = 0; n + 1 < STORE_BATCH_MAX; n++)
+		assert_int_equal(add_number(&b, n), 0);
+	assert_int_equal(add_number(&b, 3), 0); /* waits already */
+	assert_int_equal(names(), 0);
+	assert_int_equal(add_number(&b, STORE_BATCH_MAX), 0);
+	assert_int_equal(names(), STORE_BATCH_MAX);
+	assert_int_equal(add_number(&b, 3), 0);
+	assert_int_equal(add_number(&b, 1000), 0);
+	assert_int_equal(files(), STORE_BATCH_MAX + 1);
+	assert_int_equal(names(), STORE_BATCH_MAX);
+	assert_int_equal(store_clean(folder, NULL, 0), 0); /* it is at work */
+	assert_int_equal(store_batch_end(&b, &err), 0);
+	assert_int_equal(names(), 1);
+	assert_int_equal(files(), 1);
+	assert_int_equal(store_batch_end(&b, &err), 0);
+}
+
+/* What is to be lost when we are killed has a limit. */
+static void test_batch_of_large(void **state)
+{
+	static char bytes[STORE_BATCH_BYTES / 2 + 1];
+	struct store_batch b;
+
+	(void)state;
+	store_batch_init(&b, folder);
+	for (char c = 'a'; c <= 'b'; c++) {
+		int fd;
+
+		memset(bytes, c, sizeof(bytes) - 1);
+		EVP_Digest(bytes, sizeof(bytes) - 1, hash, NULL, EVP_sha256(), NULL);
+		assert_int_equal(names(), 0);
+		fd = file_with(bytes);
+		assert_int_equal(store_batch_file(&b, fd, hash, sizeof(bytes) - 1, &err), 0);
+		close(fd);
+	}
+	assert_int_equal(names(), 2);
+}
+
+/* One that is none takes no other with it. */
+static void test_batch_given_up(void **state)
+{
+	CLEANUP_FD int fd = file_with("hallo");
+	struct store_batch b;
+
+	(void)state;
+	store_batch_init(&b, folder);
+	assert_int_equal(add_number(&b, 1), 0);
+	assert_int_equal(store_batch_file(&b, fd, hash, 5, &err), -EAGAIN);
+	assert_int_equal(store_batch_name(&b, &err), 0);
+	assert_int_equal(names(), 1);
+	assert_int_equal(add_number(&b, 2), 0);
+	assert_int_equal(files(), 2);
+	store_batch_drop(&b);
+	assert_int_equal(files(), 1);
+	assert_int_equal(names(), 1);
 }
 
 static void test_writer_refuses(void **state)
@@ -162,10 +260,10 @@ static void test_writer_refuses(void **state)
 	store_writer_drop(w);
 	w = store_writer_new(folder, hash, 5, &err);
 	assert_int_equal(store_writer_put(w, "hell", 4, &err), 0);
-	assert_int_equal(store_writer_end(w, &err), -EBADMSG);
+	assert_int_equal(end(w), -EBADMSG);
 	w = store_writer_new(folder, hash, 5, &err);
 	assert_int_equal(store_writer_put(w, "hallo", 5, &err), 0);
-	assert_int_equal(store_writer_end(w, &err), -EBADMSG);
+	assert_int_equal(end(w), -EBADMSG);
 	assert_null(store_writer_new(folder, hash, UINT64_MAX, &err));
 	assert_int_equal(err.code, EFBIG);
 	store_writer_drop(NULL);
@@ -180,7 +278,7 @@ static void test_empty(void **state)
 	(void)state;
 	EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL);
 	w = store_writer_new(folder, hash, 0, &err);
-	assert_int_equal(store_writer_end(w, &err), 0);
+	assert_int_equal(end(w), 0);
 	assert_int_equal(copied(0, out), 0);
 }
 
@@ -227,7 +325,7 @@ static void test_clean(void **state)
 	assert_int_equal(files(), 3);
 	assert_true(store_has(folder, hash));
 	assert_int_equal(store_writer_put(w, "/f", 2, &err), 0);
-	assert_int_equal(store_writer_end(w, &err), 0);
+	assert_int_equal(end(w), 0);
 	assert_int_equal(store_clean(folder, keep, 1), 0);
 	assert_false(store_has(folder, hash));
 	assert_int_equal(files(), 1);
@@ -256,7 +354,7 @@ static void full_disk(void)
 	/* There is room again. */
 	w = store_writer_new(folder, hash, 100 * 1024, &err);
 	CHECK(w && store_writer_put(w, bytes, 100 * 1024, &err) == 0);
-	CHECK(store_writer_end(w, &err) == -EBADMSG && files() == 0);
+	CHECK(end(w) == -EBADMSG && files() == 0);
 }
 
 static void test_full(void **state)
@@ -264,11 +362,9 @@ static void test_full(void **state)
 	int status;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	need_root();
 	status = child_run(full_disk);
-	if (status == CHILD_SKIPPED)
-		skip();
+	need(status != CHILD_SKIPPED, "a mount namespace");
 	assert_int_equal(status, 0);
 }
 
@@ -280,6 +376,9 @@ int main(void)
 		T(test_add),
 		T(test_changed_meanwhile),
 		T(test_writer),
+		T(test_batch),
+		T(test_batch_of_large),
+		T(test_batch_given_up),
 		T(test_writer_refuses),
 		T(test_empty),
 		T(test_damaged),
@@ -287,5 +386,5 @@ int main(void)
 		T(test_full),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return need_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

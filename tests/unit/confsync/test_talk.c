@@ -269,9 +269,13 @@ static struct temp temp;
 static int take_data(struct talk *t, struct err *err)
 {
 	struct message m = {0};
+	struct store_batch b;
 	int r = talk_expect(t, MESSAGE_DATA, &m, err);
 
-	return r < 0 ? r : talk_receive_data(t, &m, temp_path(&temp, "store"), err);
+	store_batch_init(&b, temp_path(&temp, "store"));
+	if (r == 0)
+		r = talk_receive_data(t, &m, &b, err);
+	return r < 0 ? r : store_batch_name(&b, err);
 }
 
 static size_t read_what_was_sent(struct pair *p, uint8_t *bytes, size_t room)
