@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
 import sm_lab  # noqa: E402
 import sm_peers  # noqa: E402
 import xtest  # noqa: E402
+from wall_clock import WallClock  # noqa: E402
 
 OURS, THEIRS = "ours", "theirs"
 CLIENT, ME, SHORT = "client.lab.test", sm_lab.ME, "nfssrv"
@@ -38,59 +39,6 @@ for f in hosts resolv.conf nsswitch.conf host.conf nfs.conf nfs.conf.d; do
 done
 """
 READ_ONLY_RUN = "mount -o remount,bind,ro /run || exit 9\n"
-# The wall clock of one program: what time(2) and its like say, plus the seconds in a file.
-CLOCK = r"""
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/time.h>
-#include <time.h>
-
-static volatile int *ahead;
-static int (*real)(clockid_t, struct timespec *);
-
-__attribute__((constructor)) static void look(void)
-{
-	int fd = real ? -1 : open(getenv("CLOCK_AHEAD"), O_RDONLY);
-
-	if (real) /* somebody asked for the time before constructors were called */
-		return;
-	ahead = mmap(NULL, sizeof(*ahead), PROT_READ, MAP_SHARED, fd, 0);
-	real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-}
-
-int clock_gettime(clockid_t id, struct timespec *t)
-{
-	int r;
-
-	look();
-	r = real(id, t);
-	if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
-		t->tv_sec += *ahead;
-	return r;
-}
-
-int gettimeofday(struct timeval *restrict t, void *restrict zone)
-{
-	struct timespec now;
-	int r = clock_gettime(CLOCK_REALTIME, &now);
-
-	(void)zone;
-	*t = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
-	return r;
-}
-
-time_t time(time_t *t)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (t)
-		*t = now.tv_sec;
-	return now.tv_sec;
-}
-"""
 
 
 @dataclasses.dataclass
@@ -262,13 +210,8 @@ class Place(sm_lab.Case):
 
     def clock(self):
         """A wall clock of its own for start(env=...), and a function that sets it."""
-        env, path = self.preload(CLOCK, f"clock{self.number}"), f"{self.where}/ahead"
-
-        def step(seconds):
-            with open(path, "r+b" if os.path.exists(path) else "wb") as f:
-                f.write(seconds.to_bytes(4, "little", signed=True).ljust(4096, b"\0"))
-        step(0)
-        return dict(env, CLOCK_AHEAD=path), step
+        clock = WallClock(self, name=f"clock{self.number}")
+        return clock.env, clock.set
 
     # What is counted.
 

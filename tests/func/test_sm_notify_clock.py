@@ -8,7 +8,6 @@ a trace shows that it never makes the kernel wait for a time of day.
 
 import os
 import re
-import struct
 import sys
 import time
 
@@ -16,78 +15,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import sm_lab  # noqa: E402
 import xtest  # noqa: E402
 from sm_peers import UDP  # noqa: E402
+from wall_clock import WallClock  # noqa: E402
 
 LIVE, HOUR, RETRY = '10.81.0.1', 3600, 6
-# The file that CLOCK_STEP names has how many seconds are added to the time of day, then how often
-# that was asked for.
-CLOCK = """
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-static volatile long *step;
-
-__attribute__((constructor)) static void start(void)
-{
-	int fd = open(getenv("CLOCK_STEP"), O_RDWR | O_CLOEXEC);
-
-	step = mmap(NULL, 2 * sizeof(*step), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-}
-
-int clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int r = (int)syscall(SYS_clock_gettime, id, ts);
-
-	if (id != CLOCK_REALTIME && id != CLOCK_REALTIME_COARSE)
-		return r;
-	__sync_fetch_and_add(&step[1], 1);
-	ts->tv_sec += step[0];
-	return r;
-}
-
-time_t time(time_t *t)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	if (t)
-		*t = ts.tv_sec;
-	return ts.tv_sec;
-}
-
-int gettimeofday(struct timeval *tv, void *zone)
-{
-	struct timespec ts;
-
-	(void)zone;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	*tv = (struct timeval){ts.tv_sec, ts.tv_nsec / 1000};
-	return 0;
-}
-"""
 
 
 class Clock(sm_lab.Case):
 
     def setUp(self):
         super().setUp()
-        self.step = self.path('step')
-        self.set(0)
-        self.env = {**self.preload(CLOCK, 'clock'), 'CLOCK_STEP': self.step}
-
-    def set(self, seconds):
-        with open(self.step, 'r+b' if os.path.exists(self.step) else 'w+b') as f:
-            f.write(struct.pack('@l', seconds))
-            f.truncate(16)
-
-    def asked_for(self):
-        with open(self.step, 'rb') as f:
-            return struct.unpack('@ll', f.read())[1]
+        self.clock = WallClock(self)
 
     def silent(self):
         """One by its address, one by a name that no resolver knows yet."""
@@ -103,10 +40,10 @@ class Clock(sm_lab.Case):
     def run_with(self, *steps):
         """Each of the steps is made after another round of calls."""
         peer, began = self.silent(), time.monotonic()
-        run = self.begin(retry=RETRY, env=self.env)
+        run = self.begin(retry=RETRY, env=self.clock.env)
         for n, seconds in enumerate(steps, 1):
             self.until(lambda n=n: len(self.rounds(peer)) >= n, f'round {n}')
-            self.set(seconds)
+            self.clock.set(seconds)
         self.assertEqual(run.wait().status, 1, run.log)
         return peer, began, run
 
@@ -134,10 +71,10 @@ class Clock(sm_lab.Case):
 
     def test_library_works(self):
         """A program that waits by the time of day is misled by it."""
-        self.set(HOUR)
-        out = self.run_cmd('/usr/bin/env', 'date', '+%s', env=self.env)
+        self.clock.set(HOUR)
+        out = self.run_cmd('/usr/bin/env', 'date', '+%s', env=self.clock.env)
         self.assertGreater(int(out), time.time() + HOUR // 2)
-        self.assertGreater(self.asked_for(), 0)
+        self.assertGreater(self.clock.looks(), 0)
 
     def test_no_wait_for_a_time_of_day(self):
         self.require('strace')

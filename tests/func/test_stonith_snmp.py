@@ -12,43 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import stonith_fixture  # noqa: E402
 import xtest  # noqa: E402
 from stonith_fixture import READ_ONLY  # noqa: E402
-
-# The time of day is another one at each look, by hours; what is monotonic stays.
-JUMPS = """
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long jump(void)
-{
-	static unsigned n;
-	return (n++ % 7 - 3L) * 5000;
-}
-int clock_gettime(clockid_t id, struct timespec *t)
-{
-	int r = (int)syscall(SYS_clock_gettime, id, t);
-	if (id == CLOCK_REALTIME)
-		t->tv_sec += jump();
-	return r;
-}
-int gettimeofday(struct timeval *t, void *zone)
-{
-	struct timespec s;
-	(void)zone;
-	clock_gettime(CLOCK_REALTIME, &s);
-	t->tv_sec = s.tv_sec;
-	t->tv_usec = s.tv_nsec / 1000;
-	return 0;
-}
-time_t time(time_t *ret)
-{
-	struct timespec s;
-	clock_gettime(CLOCK_REALTIME, &s);
-	if (ret)
-		*ret = s.tv_sec;
-	return s.tv_sec;
-}
-"""
+from wall_clock import WallClock  # noqa: E402
 
 
 class Login(stonith_fixture.Case):
@@ -180,7 +144,7 @@ class Login(stonith_fixture.Case):
 
     def test_clock_jumps(self):
         """The wall clock is no help to anybody."""
-        pdu, env = self.pdu('left'), self.preload(JUMPS)
+        pdu, env = self.pdu('left'), WallClock(self, swing=5000).env
         self.node(pdu, version='3')
         for _ in range(3):
             self.stonith('off', 'n1', env=env)

@@ -14,36 +14,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import stonith_fixture  # noqa: E402
 import stonith_proxy  # noqa: E402
 import xtest  # noqa: E402
+from wall_clock import WallClock  # noqa: E402
 
 NEVER = 86400  # seconds between audits: only those that are asked for
-# Wall clocks that jump hours to and fro with each look.
-JUMPS = """
-#include <dlfcn.h>
-#include <sys/time.h>
-#include <time.h>
-static long jump(void) { static long n; return (n++ % 3 - 1) * 7200; }
-int clock_gettime(clockid_t c, struct timespec *t)
-{
-	int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
-	int ret = real(c, t);
-	if (c == CLOCK_REALTIME) t->tv_sec += jump();
-	return ret;
-}
-int gettimeofday(struct timeval *t, void *z)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	t->tv_sec = now.tv_sec; t->tv_usec = now.tv_nsec / 1000;
-	return 0;
-}
-time_t time(time_t *t)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (t) *t = now.tv_sec;
-	return now.tv_sec;
-}
-"""
 
 
 def children(pid):
@@ -591,7 +564,7 @@ class Life(Case):
         self.general['audit-interval'] = 1
         self.configure([self.left, self.right], {'n1': ['left:1', 'right:1']},
                        login={'version': '3'})
-        self.watch(env=self.preload(JUMPS))
+        self.watch(env=WallClock(self, swing=2400).env)
         first = self.status()['audits']
         xtest.wait_for(lambda: self.status()['audits'] >= first + 3, 'audits')
         self.assertEqual((self.findings(), self.said('alarm')), (set(), []))

@@ -10,72 +10,20 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import xtest  # noqa: E402
+from wall_clock import WallClock  # noqa: E402
 from wrapper_fixture import MIB  # noqa: E402
 from wrapper_loaded import LoadedCase  # noqa: E402
 
-# The clock of the wall is off by as many seconds as the file says.
-SHIFT = r'''
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long shift(void)
-{
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, getenv("CLOCK_SHIFT"), O_RDONLY);
-	char text[32] = "";
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	return n > 0 ? atol(text) : 0;
-}
-int clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int ret = (int)syscall(SYS_clock_gettime, id, ts);
-
-	if (ret == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
-		ts->tv_sec += shift();
-	return ret;
-}
-time_t time(time_t *ret)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	if (ret)
-		*ret = ts.tv_sec;
-	return ts.tv_sec;
-}
-int gettimeofday(struct timeval *restrict tv, void *restrict zone)
-{
-	struct timespec ts;
-
-	(void)zone;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	*tv = (struct timeval){ts.tv_sec, ts.tv_nsec / 1000};
-	return 0;
-}
-'''
 DAY, YEAR = 86400, 365 * 86400
 
 
 class ClockJumps(LoadedCase):
     def setUp(self):
         super().setUp()
-        self.env = self.preload(SHIFT, 'shift')
-        self.env['CLOCK_SHIFT'] = self.path('shift.by')
-        self.jump(0)
-
-    def jump(self, seconds):
-        with open(self.path('shift.new'), 'w') as f:
-            f.write(str(seconds))
-        os.rename(self.path('shift.new'), self.path('shift.by'))
-        self.by = seconds
+        self.clock = WallClock(self)
 
     def start(self, argv, ready, seconds=20.0, **options):
-        return super().start(argv, ready, seconds, env=self.env, **options)
+        return super().start(argv, ready, seconds, env=self.clock.env, **options)
 
     def clients(self):
         return json.loads(self.w.ctl('--json', '--clients'))
@@ -90,7 +38,7 @@ class ClockJumps(LoadedCase):
 
     def test_the_test_itself(self):
         w = self.start_loaded()
-        self.jump(10 * YEAR)
+        self.clock.set(10 * YEAR)
         since = w.enter('disk0') and self.clients()[-1]['since']
         self.assertGreater(since, time.time() + 9 * YEAR)
         self.finish_all()
@@ -99,7 +47,7 @@ class ClockJumps(LoadedCase):
         """A day, and ten years, to and fro: clients, commands, timers."""
         w = self.start_loaded()
         for by in (DAY, -DAY, 10 * YEAR, -10 * YEAR, 0):
-            self.jump(by)
+            self.clock.set(by)
             self.go_on_all(2)
             with w.enter('disk1') as c:
                 self.assertTrue(c.in_sync())
@@ -112,11 +60,11 @@ class ClockJumps(LoadedCase):
             w.ctl('--stats')
         self.assertLess(w.status()['seconds'], 3600)
         # Timers: a server without clients ends in its time, neither at once nor never.
-        self.jump(-YEAR)
+        self.clock.set(-YEAR)
         w.ctl('--add-target', 'idle', self.image(MIB))
         w.enter('idle').disconnect()
         worker, began = w.worker('idle'), time.monotonic()
-        self.jump(YEAR)
+        self.clock.set(YEAR)
         time.sleep(1)
         self.assertEqual(w.worker('idle'), worker)
         xtest.wait_for(lambda: w.worker('idle') is None, 'ended when idle', 30)
@@ -128,7 +76,7 @@ class ClockJumps(LoadedCase):
         w = self.start_loaded()
         before = [c['id'] for c in self.clients()]
         for by in (-DAY, DAY, -10 * YEAR, 10 * YEAR):
-            self.jump(by)
+            self.clock.set(by)
             self.crash(w)
             self.succeed(w)
             shown = self.clients()
@@ -143,7 +91,7 @@ class ClockJumps(LoadedCase):
         """Their numbers are times, and go on growing: the newest is the newest."""
         w = self.start_loaded()
         first = self.snapshot()
-        self.jump(-DAY)
+        self.clock.set(-DAY)
         second = self.snapshot()
         self.assertGreater(second['id'], first['id'])
         self.assertEqual(self.newest(), second['id'])
