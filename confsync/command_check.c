@@ -78,7 +78,8 @@ static void check_validator(struct check *x, struct state *s, const struct manif
 	struct generation g;
 	struct err err = {0};
 
-	if (!s->set->validate)
+	/* A node that has nothing yet gets it from its peer. */
+	if (!s->set->validate || (s->now.number == 0 && !manifest_has_files(live)))
 		return;
 	generation_init(&g);
 	snprintf(g.set, sizeof(g.set), "%s", s->set->name);

@@ -13,11 +13,11 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import xtest  # noqa: E402
-from confsync_lab import KEY, Case, write_file  # noqa: E402
+from confsync_lab import KEY, write_file  # noqa: E402
+from confsync_shown import ShownCase  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 CHAPTER = 'Two nodes, one configuration'
-PROGRAMS = ('xnbd-confsync', 'xnbd-wrapper')
 
 
 def chapter():
@@ -41,28 +41,7 @@ def configuration():
     return ''.join(line[7:] + '\n' for line in block.splitlines())
 
 
-class Readme(Case):
-    def prepare(self, node):
-        """What is there before the chapter begins: a host key, and on n1 exports."""
-        node.remove(KEY)
-        node.write('/etc/ssh/ssh_host_ed25519_key.pub', node.public('host') + '\n')
-        for name in PROGRAMS:
-            os.makedirs(node.at('/srv/bin'), exist_ok=True)
-            os.symlink(xtest.program(name), node.at(f'/srv/bin/{name}'))
-
-    def fill(self, text):
-        """Host keys as they are here; commands of the node's services as they can be here."""
-        for name, node in self.nodes.items():
-            key = ' '.join(node.public('host').split()[:2])
-            text = text.replace(f'"ssh-ed25519 AAAA...{name}"', f'"{key}"')
-        text = text.replace('"xnbd-wrapper ', f'"{xtest.program("xnbd-wrapper")} ')
-        return text.replace('"systemctl try-reload-or-restart xnbd-wrapper"', '"true"')
-
-    def type(self, node, command, status):
-        p = node.shell(f'PATH=/srv/bin:$PATH; {command}', status=None)
-        self.assertEqual(p.returncode, status, f'{node.name}# {command}\n{p.stdout}{p.stderr}')
-        return p.stdout + p.stderr
-
+class Readme(ShownCase):
     def carry_over(self, node, said):
         """The line for the other node's authorized_keys, and what there is of the host key."""
         line = re.search(r'^restrict,command=.*$', said, re.M)[0]
@@ -73,6 +52,7 @@ class Readme(Case):
         said = {}
         for node in self.nodes.values():
             self.prepare(node)
+            node.remove(KEY)
             node.write('/etc/xnbd/confsync.conf', self.fill(configuration()), 0o644)
         self.n1.write('/etc/xnbd/xnbd.conf', 'include("conf.d/*.conf")\n', 0o644)
         self.n1.write('/etc/xnbd/conf.d/vm1.conf', 'export "vm1" { image = "/srv/vm1.img" }\n')

@@ -13,6 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
+import manual  # noqa: E402
 import xtest  # noqa: E402
 from xtest import MIB  # noqa: E402
 
@@ -27,16 +28,12 @@ while :; do case $1 in --) shift; break;; -*) shift;; *) break;; esac; done
 shift
 exec "$@"
 '''
-MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man')
 LV, BACKUP = '/dev/vg0/vm1', '/dev/vg_backup/vm1_bk'
 EVERY_SIGN = '+_.-' + string.ascii_letters + string.digits
 
 
 def examples(page):
-    """Commands of its chapter EXAMPLES, in their order."""
-    text = xtest.text_of(os.path.join(MAN, page)).split('\n.Sh EXAMPLES\n')[1].split('\n.Sh ')[0]
-    return [m.replace('\\(dq', '"') for m in
-            re.findall(r'^(?:\.Dl )?((?:ssh backup )?lvm_[a-z_]+ .*)$', text, re.M)]
+    return manual.commands(page, '(?:ssh backup )?lvm_[a-z_]+')
 
 
 class Examples(lab.Case):
@@ -148,8 +145,7 @@ class Examples(lab.Case):
         self.assertRegex(self.guest.run(dump), r'^vm1\.rrd \d+(:\d+)+\s*$')
 
     def test_lvm_tools_conf_5(self):
-        text = xtest.text_of(os.path.join(MAN, 'lvm_tools.conf.5.in'))
-        lines = re.findall(r'^[A-Z_]+=.*$', text.split('.Sh EXAMPLES')[1], re.M)
+        lines = re.findall(r'^[A-Z_]+=.*$', manual.chapter('lvm_tools.conf.5.in'), re.M)
         self.assertEqual(len(lines), 4)
         self.guest.run("cat >/etc/lvm/lvm_tools.conf <<'.'\n" + '\n'.join(lines) + '\n.\n')
         self.assertIn('MiB for a snapshot', self.guest.run(f'lvm_snap_create -s {LV}', 1))
