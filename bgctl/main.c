@@ -33,10 +33,5 @@ int main(int argc, char **argv)
 		return fail_usage(&err);
 	else
 		status = command_run(&o);
-	/* Who reads the answer from a file must not take half of it for all. */
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == BGCTL_DONE) {
-		log_error("the answer could not be written");
-		return BGCTL_FAILED;
-	}
-	return status;
+	return opt_answered(status, BGCTL_FAILED);
 }

@@ -6,6 +6,7 @@
 #include "proc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 int main(int argc, char **argv)
@@ -28,9 +29,5 @@ int main(int argc, char **argv)
 		printf("xnbd-confsync %s\n", XNBD_VERSION);
 	else
 		status = command_run(&o);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-		log_error("the answer could not be written");
-		return 1;
-	}
-	return status;
+	return opt_answered(status, EXIT_FAILURE);
 }

@@ -2,6 +2,7 @@
 /* Turns option tables into getopt_long(3) calls and help texts; see opt.h. */
 #include "opt.h"
 
+#include "log.h"
 #include "str.h"
 #include "util.h"
 
@@ -154,6 +155,15 @@ void opt_help(const struct opt_set *set)
 		if (set->rows[i].help)
 			help_row(&set->rows[i]);
 	}
+}
+
+int opt_answered(int status, int failed)
+{
+	if (status != 0 || (fflush(stdout) == 0 && !ferror(stdout)))
+		return status;
+	if (errno != EPIPE)
+		log_error("the answer could not be written");
+	return failed;
 }
 
 int opt_command(const void *table, size_t stride, size_t count, const char *text, struct err *err)

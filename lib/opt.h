@@ -55,6 +55,13 @@ int opt_parse(const struct opt_set *set, int argc, char **argv, void *target, in
 void opt_help(const struct opt_set *set);
 
 /*
+ * What main() returns at its end: STATUS. If that is 0, but the answer on stdout could not be
+ * written, it is FAILED, and the log says so: who reads it from a file must not take half of it for
+ * all. Who stops reading (EPIPE) knows that.
+ */
+int opt_answered(int status, int failed);
+
+/*
  * Index of the command TEXT in a table of COUNT rows of STRIDE bytes, each of which begins with the
  * name (const char *); else -EINVAL with a line for the user.
  */

@@ -3,7 +3,6 @@
 #include "copy_command.h"
 #include "log.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,10 +48,5 @@ int main(int argc, char **argv)
 		printf("lvm_copy %s\n", XNBD_VERSION);
 	else
 		status = copy_command(&o, &stop);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-		if (errno != EPIPE) /* who stops reading knows that */
-			log_error("the answer could not be written");
-		return EXIT_FAILURE;
-	}
-	return status;
+	return opt_answered(status, EXIT_FAILURE);
 }

@@ -51,9 +51,5 @@ int snap_main(const char *name, const struct opt_set *set, snap_main_fn *fn, int
 		printf("%s %s\n", name, XNBD_VERSION);
 	else
 		status = work(&o, fn);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-		log_error("the result could not be written");
-		return EXIT_FAILURE;
-	}
-	return status;
+	return opt_answered(status, EXIT_FAILURE);
 }

@@ -264,9 +264,5 @@ int main(int argc, char **argv)
 		printf("sm-notify %s\n", XNBD_VERSION);
 	else
 		status = start(&run, &err);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_TOLD) {
-		log_error("the answer could not be written");
-		return EXIT_FAILED;
-	}
-	return status;
+	return opt_answered(status, EXIT_FAILED);
 }

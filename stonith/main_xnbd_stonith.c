@@ -6,7 +6,6 @@
 #include "options.h"
 #include "proxy_main.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,10 +30,5 @@ int main(int argc, char **argv)
 		status = proxy_main(o.config, o.proxy);
 	else
 		status = command_run(&o);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-		if (errno != EPIPE) /* who stops reading knows that */
-			log_error("the answer could not be written");
-		return EXIT_FAILURE;
-	}
-	return status;
+	return opt_answered(status, EXIT_FAILURE);
 }

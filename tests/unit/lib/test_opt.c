@@ -4,6 +4,9 @@
  * words the user sees.
  */
 #include "opt.h"
+
+#include "check.h"
+#include "child.h"
 #include "util.h"
 
 #include <errno.h>
@@ -11,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -216,6 +220,29 @@ static void test_help(void **state)
 	assert_non_null(strstr(text, "-L, --logpath FILE "));
 }
 
+static void no_room_for_it(void)
+{
+	CHECK(freopen("/dev/full", "w", stdout));
+	puts("the answer");
+	_exit(opt_answered(0, 5));
+}
+
+static void no_room_after_a_failure(void)
+{
+	CHECK(freopen("/dev/full", "w", stdout));
+	puts("the answer");
+	_exit(opt_answered(3, 5));
+}
+
+static void test_answered(void **state)
+{
+	(void)state;
+	assert_int_equal(opt_answered(0, 5), 0);
+	assert_int_equal(opt_answered(3, 5), 3);
+	assert_int_equal(child_run(no_room_for_it), 5);
+	assert_int_equal(child_run(no_room_after_a_failure), 3);
+}
+
 static void test_command(void **state)
 {
 	static const struct {
@@ -242,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_list_is_bounded),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_answered),
 		cmocka_unit_test(test_command),
 	};
 
