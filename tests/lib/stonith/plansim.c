@@ -384,3 +384,12 @@ void plansim_run(struct plansim *s)
 	CHECK(s->plan.verdict != FENCE_WORKING);
 	CHECK(s->now <= s->plan.times.deadline);
 }
+
+unsigned plansim_count(const struct plansim *s, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *p = s->log; (p = strstr(p, word)); p += strlen(word))
+		n++;
+	return n;
+}

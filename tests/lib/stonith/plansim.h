@@ -78,6 +78,9 @@ void plansim_run(struct plansim *s);
 /* To that time, or the verdict. */
 void plansim_run_until(struct plansim *s, uint64_t time);
 
+/* How often WORD is in the log. */
+unsigned plansim_count(const struct plansim *s, const char *word);
+
 /* One outlet's objects, as its PDU would answer. */
 struct profile_reading plansim_get(const struct plansim *s, size_t outlet, const struct oid *o);
 

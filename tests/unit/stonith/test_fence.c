@@ -16,15 +16,6 @@
 
 static struct plansim s;
 
-static unsigned count_of(const char *word)
-{
-	unsigned n = 0;
-
-	for (const char *p = s.log; (p = strstr(p, word)); p += strlen(word))
-		n++;
-	return n;
-}
-
 static void run(enum fence_verdict verdict)
 {
 	plansim_run(&s);
@@ -135,7 +126,7 @@ static void test_cycle(void **state)
 	assert_true(s.now >= s.plan.off_at + s.plan.times.on_pause);
 	/* No second cancel, no second look. */
 	assert_non_null(strstr(s.log, "0:on0 1:on1 0:read 1:read 0:read 1:read "));
-	assert_int_equal(count_of("cancel"), 1);
+	assert_int_equal(plansim_count(&s, "cancel"), 1);
 }
 
 /* It is a success when off was, and says that on did not come. */
@@ -217,7 +208,7 @@ static void test_slow_relay(void **state)
 	run(FENCE_SUCCESS);
 	assert_int_equal(s.outlets[0].offs, 1);
 	/* At once, then after 20, 40, 80, 160, and each 250: about ten, not hundreds. */
-	assert_in_range(count_of("read"), 8, 14);
+	assert_in_range(plansim_count(&s, "read"), 8, 14);
 	plansim_init(&s, "dell-rpdu", 1);
 	s.outlets[0].slow = 7000; /* it begins anew with each set */
 	plansim_begin(&s, FENCE_OFF, 30000, 0);

@@ -10,20 +10,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 static struct plansim s;
-
-static unsigned count_of(const char *word)
-{
-	unsigned n = 0;
-
-	for (const char *p = s.log; (p = strstr(p, word)); p += strlen(word))
-		n++;
-	return n;
-}
 
 static void run(enum fence_verdict verdict)
 {
@@ -45,7 +35,7 @@ static void test_one_dead(void **state)
 	assert_int_equal(s.plan.outlets[0].last, OUTLET_UNKNOWN);
 	assert_int_equal(s.plan.outlets[1].last, OUTLET_OFF);
 	assert_int_equal(s.outlets[1].offs, 1);
-	assert_true(count_of("1:read") >= 8); /* it is watched meanwhile */
+	assert_true(plansim_count(&s, "1:read") >= 8); /* it is watched meanwhile */
 	assert_int_equal(fence_power(&s.plan), FENCE_POWER_UNKNOWN);
 }
 
@@ -79,8 +69,9 @@ static void test_dies_in_the_dwell(void **state)
 	run(FENCE_SUCCESS);
 	assert_true(s.arg != NULL);
 	assert_int_equal(s.outlets[0].offs, 2);
-	assert_true(count_of("0:id") > 2); /* asked for until it was there, and who it is */
-	assert_true(s.now > 12000);        /* the dwell is due again */
+	assert_true(
+		plansim_count(&s, "0:id") > 2); /* asked for until it was there, and who it is */
+	assert_true(s.now > 12000);             /* the dwell is due again */
 	plansim_init(&s, "dell-rpdu", 1);
 	s.pdus[0].dead_from = 3000, s.pdus[0].dead_until = UINT64_MAX;
 	plansim_begin(&s, FENCE_OFF, 20000, 4000);
@@ -136,7 +127,7 @@ static void test_one_lost(void **state)
 		s.pdus[0].dead_from = at, s.pdus[0].dead_until = at + 2;
 		plansim_begin(&s, FENCE_OFF, 20000, 0);
 		run(FENCE_SUCCESS);
-		assert_int_equal(count_of("0:id"), at < 1002 ? 2 : 1);
+		assert_int_equal(plansim_count(&s, "0:id"), at < 1002 ? 2 : 1);
 		assert_true(s.now < 4000);
 	}
 }
@@ -153,7 +144,7 @@ static void test_wrong_system(void **state)
 	run(FENCE_FAILURE);
 	assert_int_equal(s.plan.lanes[1].phase, FENCE_FAILED);
 	assert_int_equal(s.plan.lanes[1].fault, FENCE_WRONG_SYSTEM);
-	assert_int_equal(count_of("1:"), 1);
+	assert_int_equal(plansim_count(&s, "1:"), 1);
 	assert_false(s.outlets[0].on || s.outlets[1].on);
 	assert_true(s.outlets[2].on && s.outlets[3].on);
 	assert_true(s.now < 4000); /* without waiting for the deadline */
@@ -270,7 +261,7 @@ static void test_reading_refused(void **state)
 	assert_false(s.outlets[0].on); /* it is off, and we cannot know */
 	assert_int_equal(s.plan.outlets[0].last, OUTLET_UNKNOWN);
 	assert_in_range(s.outlets[0].offs, 2, 6);
-	assert_in_range(count_of("read"), 20, 100);
+	assert_in_range(plansim_count(&s, "read"), 20, 100);
 	plansim_init(&s, "dell-rpdu", 1);
 	plansim_begin(&s, FENCE_OFF, 20000, 1000);
 	plansim_run_until(&s, 1500);
@@ -291,7 +282,7 @@ static void test_wrong_key(void **state)
 	s.pdus[0].dead_as = FENCE_AUTH;
 	plansim_begin(&s, FENCE_TEST, 20000, 0);
 	run(FENCE_FAILURE);
-	assert_int_equal(count_of("0:id"), 3);
+	assert_int_equal(plansim_count(&s, "0:id"), 3);
 	assert_int_equal(s.plan.lanes[0].fault, FENCE_AUTH);
 	s.pdus[0].dead_until = s.now + 12000;
 	plansim_begin(&s, FENCE_OFF, 20000, 0);
