@@ -38,12 +38,21 @@ static int place_fds(const int *fds, size_t count)
 	return close_range(PROC_FIRST_FD + (unsigned)count, ~0U, 0);
 }
 
+bool proc_is_ignored(int number)
+{
+	struct sigaction now;
+
+	return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void default_signals(void)
 {
 	sigset_t none;
 
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
+	for (int i = 1; i < NSIG; i++) {
+		if (i != SIGHUP || !proc_is_ignored(i))
+			signal(i, SIG_DFL);
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

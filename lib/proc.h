@@ -3,6 +3,7 @@
 #ifndef LIB_PROC_H
 #define LIB_PROC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -13,8 +14,9 @@ enum { PROC_FIRST_FD = 3 };
 
 /*
  * fork + exec of ARGV[0] (a path). FDS become 3, 4, ... in the child, nothing else but stdio is
- * inherited; signals are unblocked and default. The child dies never with its parent unless
- * DIES_WITH_PARENT. Returns the pid, or -errno; failure of exec shows as exit status 127.
+ * inherited; signals are unblocked and default, but SIGHUP stays ignored if it is. The child dies
+ * never with its parent unless DIES_WITH_PARENT. Returns the pid, or -errno; failure of exec shows
+ * as exit status 127.
  */
 pid_t proc_spawn(char *const argv[], const int *fds, size_t count, bool dies_with_parent);
 
@@ -29,6 +31,9 @@ void proc_ready(void);
 /* Opens closed ones of standard input, output and error on /dev/null: what is opened later must not
  * get the number of a stream. */
 void proc_fill_streams(void);
+
+/* Is this signal ignored, as nohup(1) or a shell has it for us? */
+bool proc_is_ignored(int number);
 
 /* Raises the soft limit of open files to the hard one; as root the hard one to 1,000,000 at most.
  */

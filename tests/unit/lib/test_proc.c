@@ -175,9 +175,12 @@ static void test_signals_are_as_new(void **state)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	assert_int_equal(status_of(spawn("signals", NULL, 0, false)), 0);
+	signal(SIGHUP, SIG_IGN); /* nohup(1) means children as well */
+	assert_int_equal(status_of(spawn("signals", NULL, 0, false)), 100 + SIGHUP);
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	signal(SIGUSR2, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 }
