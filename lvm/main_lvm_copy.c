@@ -2,6 +2,7 @@
 /* lvm_copy: the data mover. Signals only set a flag, so that what was written can be resumed. */
 #include "copy_command.h"
 #include "log.h"
+#include "proc.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +22,10 @@ static void catch_signals(void)
 	struct sigaction end = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
 
 	/* The second one ends us at once: a disk may never answer. */
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaction(numbers[i], &end, NULL);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (!proc_is_ignored(numbers[i]))
+			sigaction(numbers[i], &end, NULL);
+	}
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -32,12 +35,14 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int status = 0;
 
+	proc_fill_streams();
 	log_name("lvm_copy");
 	if (copy_options_parse(&o, argc, argv, &err) < 0) {
 		log_error("%s", err.text);
 		fprintf(stderr, "Usage: %s\n", copy_options_set.usage);
 		return 2;
 	}
+	signal(SIGCHLD, SIG_DFL); /* who ignores it never learns how a child has ended */
 	if (o.serve)
 		signal(SIGPIPE, SIG_IGN); /* others end it: a crash does no harm */
 	else

@@ -2,6 +2,7 @@
 /* lvm_iostat: what volumes, exports and clients read and write. */
 #include "iostat_run.h"
 #include "log.h"
+#include "proc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
 	struct iostat_options o;
 	struct err err = {0};
 
+	proc_fill_streams();
 	log_name("lvm_iostat");
 	if (iostat_options_parse(&o, argc, argv, on_screen, &err) < 0) {
 		log_error("%s", err.text);

@@ -281,8 +281,10 @@ static void block_signals(sigset_t *set)
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
 
 	sigemptyset(set);
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-		sigaddset(set, numbers[i]);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (!proc_is_ignored(numbers[i])) /* as by nohup(1) */
+			sigaddset(set, numbers[i]);
+	}
 	sigprocmask(SIG_BLOCK, set, NULL);
 }
 

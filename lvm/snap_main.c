@@ -6,7 +6,9 @@
 #include "snap_main.h"
 
 #include "log.h"
+#include "proc.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,6 +40,8 @@ int snap_main(const char *name, const struct opt_set *set, snap_main_fn *fn, int
 	struct err err = {0};
 	int status = 0;
 
+	proc_fill_streams();
+	signal(SIGCHLD, SIG_DFL); /* who ignores it never learns how a child has ended */
 	log_name(name);
 	if (snap_options_parse(&o, set, argc, argv, &err) < 0) {
 		log_error("%s", err.text);
