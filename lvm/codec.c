@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -94,6 +95,12 @@ int codec_unpack(enum codec_kind kind, const void *bytes, size_t len, void *out,
 int codec_hash(const void *bytes, size_t len, uint8_t hash[CODEC_HASH])
 {
 	return EVP_Digest(bytes, len, hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+void codec_hex(const uint8_t hash[CODEC_HASH], char out[CODEC_HEX])
+{
+	for (size_t i = 0; i < CODEC_HASH; i++)
+		sprintf(out + 2 * i, "%02x", hash[i]);
 }
 
 bool codec_is_zero(const void *bytes, size_t len)

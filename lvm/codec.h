@@ -36,6 +36,10 @@ int codec_unpack(enum codec_kind kind, const void *bytes, size_t len, void *out,
 /* 0 or -EIO. */
 int codec_hash(const void *bytes, size_t len, uint8_t hash[CODEC_HASH]);
 
+/* As people see it. */
+enum { CODEC_HEX = 2 * CODEC_HASH + 1 };
+void codec_hex(const uint8_t hash[CODEC_HASH], char out[CODEC_HEX]);
+
 /* Every byte is looked at. */
 bool codec_is_zero(const void *bytes, size_t len);
 

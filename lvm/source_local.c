@@ -111,15 +111,43 @@ static void local_free(struct source *s)
 static const struct source_ops local_ops = {
 	.read = local_read, .finish = local_finish, .free = local_free};
 
+static int check_kind(const struct source_local *l, const struct stat *st, struct err *err)
+{
+	if (S_ISBLK(st->st_mode) || (S_ISREG(st->st_mode) && l->spec->kind == SPEC_FILE))
+		return 0;
+	return err_set(err, EINVAL, "%s: not a %s%s", l->spec->path,
+		l->spec->kind == SPEC_FILE ? "file" : "block device",
+		S_ISREG(st->st_mode) ? " (a file is file:...)" : "");
+}
+
+/* Looked at before it is opened: that alone sets off a watchdog, and rewinds a tape. */
+static int open_checked(struct source_local *l, struct err *err)
+{
+	struct stat st;
+	int ret;
+
+	if (stat(l->spec->path, &st) < 0)
+		return err_sys(err, errno, "%s", l->spec->path);
+	ret = check_kind(l, &st, err);
+	if (ret < 0)
+		return ret;
+	l->fd = open(l->spec->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (l->fd < 0 || fstat(l->fd, &st) < 0)
+		return err_sys(err, errno, "%s", l->spec->path);
+	return check_kind(l, &st, err);
+}
+
 static int open_path(struct source_local *l, bool cached, struct err *err)
 {
 	struct manifest_head *h = &l->source.head;
 	struct stat st;
-	int fd = open(l->spec->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd, ret = open_checked(l, err);
 
+	if (ret < 0)
+		return ret;
+	fd = dup(l->fd);
 	if (fd < 0)
 		return err_sys(err, errno, "%s", l->spec->path);
-	l->fd = dup(fd);
 	l->medium =
 		medium_fd_new(fd, l->spec->path, cached ? MEDIUM_READ_CACHED : MEDIUM_READ, err);
 	if (!l->medium)
@@ -131,9 +159,16 @@ static int open_path(struct source_local *l, bool cached, struct err *err)
 	return 0;
 }
 
+static void set_identity(struct source_local *l, const char *kind, const uint8_t hash[CODEC_HASH])
+{
+	char text[CODEC_HEX];
+
+	codec_hex(hash, text);
+	snprintf(l->source.head.identity, MANIFEST_IDENTITY_MAX, "%s %s", kind, text);
+}
+
 static int open_export(struct source_local *l, struct err *err)
 {
-	char *out = l->source.head.identity;
 	uint8_t hash[CODEC_HASH];
 
 	l->medium = medium_nbd_new(l->spec->path, MEDIUM_READ, err);
@@ -142,9 +177,7 @@ static int open_export(struct source_local *l, struct err *err)
 	/* A hash, as a URI may be longer than there is room, and names may differ at its end. */
 	if (codec_hash(l->spec->path, strlen(l->spec->path), hash) < 0)
 		return err_set(err, EIO, "SHA-256 failed");
-	strcpy(out, "nbd ");
-	for (size_t i = 0; i < CODEC_HASH; i++)
-		sprintf(out + 4 + 2 * i, "%02x", hash[i]);
+	set_identity(l, "nbd", hash);
 	return 0;
 }
 
@@ -169,6 +202,8 @@ static int take_manifest(struct source_local *l, const char *manifest, struct er
 			l->spec->path, (unsigned long long)l->medium->size,
 			(unsigned long long)stored);
 	l->source.head = l->manifest.head;
+	/* One source may have been copied twice, and have changed: the copy has an identity. */
+	set_identity(l, "copy", l->manifest.trailer.digest);
 	l->source.head.stable = true;
 	l->restore = true;
 	return 0;

@@ -23,13 +23,13 @@ struct target_plan {
 	const char *manifest; /* in place only; NULL = where it belongs */
 	const char *source;   /* path on this host which must not be overwritten; NULL = none */
 	const struct spec *far_source; /* the same on the target's other host */
-	bool restore;     /* head.identity is that of what was copied once, not the source's */
-	bool incremental; /* chunks the target has already are not written */
-	bool trust;       /* that the last copy is as its manifest says, without a look */
-	bool resume;      /* go on where a copy of the same source stopped */
-	bool readback;    /* read all of it again before it counts */
-	bool dry_run;     /* begin() checks and changes nothing; no put() after it */
-	bool prepare;     /* begin() makes or extends an LV; no put() after it */
+	bool restore;                  /* head.identity is that of the copy that is read */
+	bool incremental;              /* chunks the target has already are not written */
+	bool trust;    /* that the last copy is as its manifest says, without a look */
+	bool resume;   /* go on where a copy of the same source stopped */
+	bool readback; /* read all of it again before it counts */
+	bool dry_run;  /* begin() checks and changes nothing; no put() after it */
+	bool prepare;  /* begin() makes or extends an LV; no put() after it */
 	unsigned threads;
 	atomic_bool *stop;
 };

@@ -67,7 +67,7 @@ struct wire_piece {
 
 /* READ, WRITE. */
 enum {
-	WIRE_RESTORE = 1, /* WRITE: the head is not the source's own */
+	WIRE_RESTORE = 1, /* WRITE: head.identity is that of a copy */
 	WIRE_INCREMENTAL = 2,
 	WIRE_TRUST = 4,
 	WIRE_RESUME = 8,
