@@ -14,22 +14,27 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { SYS_PATH_MAX = 512 };
+enum { SYS_PATH_MAX = 512, BOOT_ROOM = 40 };
 
-void identity_attribute(dev_t dev, const char *name, char *out, size_t room)
+static void first_line(const char *path, char *out, size_t room)
 {
-	char path[SYS_PATH_MAX];
-	FILE *f;
+	FILE *f = fopen(path, "re");
 
 	out[0] = 0;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), name);
-	f = fopen(path, "re");
 	if (!f)
 		return;
 	if (!fgets(out, (int)room, f))
 		out[0] = 0;
 	out[strcspn(out, "\n")] = 0;
 	fclose(f);
+}
+
+void identity_attribute(dev_t dev, const char *name, char *out, size_t room)
+{
+	char path[SYS_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), name);
+	first_line(path, out, room);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -60,9 +65,10 @@ static void add(dev_t dev, dev_t *out, size_t *count)
 /* The devices that DEV lies on, and the disk it is a partition of. */
 static void add_below(dev_t dev, dev_t *out, size_t *count)
 {
-	char path[SYS_PATH_MAX], text[64];
+	char path[PATH_MAX], text[64];
 	unsigned high, low;
 	struct dirent *d;
+	struct stat st;
 	DIR *folder;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(dev), minor(dev));
@@ -77,6 +83,9 @@ static void add_below(dev_t dev, dev_t *out, size_t *count)
 	}
 	if (folder)
 		closedir(folder);
+	identity_attribute(dev, "loop/backing_file", path, sizeof(path));
+	if (path[0] && stat(path, &st) == 0 && S_ISBLK(st.st_mode))
+		add(st.st_rdev, out, count);
 	identity_attribute(dev, "partition", text, sizeof(text));
 	if (!text[0])
 		return;
@@ -109,18 +118,54 @@ static bool is_snapshot(dev_t dev)
 	return false;
 }
 
+static void identity_of_boot(char out[BOOT_ROOM])
+{
+	first_line("/proc/sys/kernel/random/boot_id", out, BOOT_ROOM);
+}
+
+/* What the kernel has counted since the snapshot was activated: more is another snapshot. */
+static void add_writes(dev_t dev, char *out)
+{
+	char read_only[8], stat[256], boot[BOOT_ROOM];
+	unsigned long long sectors = 0;
+	size_t used = strlen(out);
+
+	identity_attribute(dev, "ro", read_only, sizeof(read_only));
+	if (*read_only == '1')
+		return;
+	identity_attribute(dev, "stat", stat, sizeof(stat));
+	sscanf(stat, "%*u %*u %*u %*u %*u %*u %20llu", &sectors);
+	identity_of_boot(boot);
+	snprintf(out + used, MANIFEST_IDENTITY_MAX - used, " %llu %s", sectors, boot);
+}
+
+/* Numbers of disks (diskseq) begin anew with each boot, and disks may come in another order. */
 static void identity_of_device(dev_t dev, const char *name, char *out, bool *ret_stable)
 {
-	char uuid[160], sequence[32];
+	char uuid[160], sequence[32], boot[BOOT_ROOM];
 
 	*ret_stable = is_snapshot(dev);
 	identity_attribute(dev, "dm/uuid", uuid, sizeof(uuid));
 	identity_attribute(dev, "diskseq", sequence, sizeof(sequence));
-	if (strncmp(uuid, "LVM-", 4) == 0)
+	if (strncmp(uuid, "LVM-", 4) == 0) {
 		snprintf(out, MANIFEST_IDENTITY_MAX, "lv %s", uuid + 4);
-	else
-		snprintf(out, MANIFEST_IDENTITY_MAX, "dev %u:%u %.20s %.100s %.80s", major(dev),
-			minor(dev), sequence, uuid, name);
+		if (*ret_stable)
+			add_writes(dev, out);
+		return;
+	}
+	identity_of_boot(boot);
+	snprintf(out, MANIFEST_IDENTITY_MAX, "dev %u:%u %.20s %s %.80s %.60s", major(dev),
+		minor(dev), sequence, boot, uuid, name);
+}
+
+bool identity_is_one_volume(const char *a, const char *b)
+{
+	size_t len;
+
+	if (strncmp(a, "lv ", 3) != 0 || strncmp(b, "lv ", 3) != 0)
+		return false;
+	len = strcspn(a + 3, " ");
+	return strcspn(b + 3, " ") == len && memcmp(a + 3, b + 3, len) == 0;
 }
 
 int identity_of(int fd, const char *name, char out[MANIFEST_IDENTITY_MAX], bool *ret_stable,

@@ -4,7 +4,8 @@
  * change, and what it must not be copied onto.
  *
  * An LV has a UUID, which LVM gives no second one: a snapshot made anew under the old name is
- * another source. A file is known by its inode, size and times.
+ * another source, and so is one that somebody has written to. A disk has nothing of that kind: it
+ * is known until the next boot. A file is known by its inode, size and times.
  */
 #ifndef LVM_IDENTITY_H
 #define LVM_IDENTITY_H
@@ -18,6 +19,9 @@
 /* Of the open file FD. *ret_stable: as long as this does not change, its content does not. */
 int identity_of(int fd, const char *name, char out[MANIFEST_IDENTITY_MAX], bool *ret_stable,
 	struct err *err);
+
+/* Are both of them one LV, whatever else is known of it? */
+bool identity_is_one_volume(const char *a, const char *b);
 
 /* Lower devices of the block device DEV, at any depth; DEV itself is the first. How many. */
 enum { IDENTITY_BELOW_MAX = 256 };

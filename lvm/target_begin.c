@@ -7,6 +7,7 @@
 #include "target_inner.h"
 
 #include "guard.h"
+#include "guard_open.h"
 #include "log.h"
 #include "stored.h"
 #include "str.h"
@@ -125,15 +126,33 @@ static int open_file(struct target_local *l, struct err *err)
 	return l->medium ? 0 : -err->code;
 }
 
+/* The name may lead elsewhere by now: what counts is what is open. */
+static int check_opened(const struct target_local *l, int fd, struct err *err)
+{
+	struct stat st;
+	int ret;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "%s", l->data);
+	ret = guard_check_stat(l->spec->kind, l->data, &st, l->plan.source, err);
+	return ret < 0 ? ret : guard_open_check(st.st_rdev, 1, l->data, err);
+}
+
 static int open_device(struct target_local *l, struct err *err)
 {
-	int fd = open(l->data, O_RDWR | O_EXCL | O_CLOEXEC);
+	int fd = open(l->data, O_RDWR | O_EXCL | O_CLOEXEC), ret;
 
 	if (fd < 0 && errno == EBUSY)
 		return err_set(
 			err, EBUSY, "%s: in use (mounted, or held by another program)", l->data);
 	if (fd < 0)
 		return err_sys(err, errno, "%s", l->data);
+	ret = check_opened(l, fd, err);
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	l->fd = dup(fd);
 	l->medium = medium_fd_new(fd, l->data, MEDIUM_WRITE, err);
 	return l->medium ? 0 : -err->code;
 }

@@ -8,9 +8,11 @@
 #include "target_inner.h"
 
 #include "identity.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,21 +97,35 @@ int target_check_names(const struct target_local *l, struct err *err)
 	return ret < 0 ? ret : check_partial(l, err);
 }
 
+/* Is M of what is in the device: by its first chunk, where the label is? */
+static bool has_first_chunk(const struct target_local *l, const struct manifest *m)
+{
+	CLEANUP_FREE uint8_t *data = aligned_alloc(PIPELINE_ALIGN, m->head.chunk_size);
+	struct chunk c = {.data = data};
+	struct err ignored;
+
+	return data && m->count > 0 && m->head.codec == CODEC_NONE &&
+		stored_read(l->medium, m, l->data, &c, &ignored) == 0;
+}
+
+/* The name may be that of another disk since. */
+static bool is_of_device(const struct target_local *l, const char *path)
+{
+	struct manifest m;
+	struct err ignored;
+	bool found;
+
+	if (manifest_read(path, &m, &ignored) < 0)
+		return false;
+	found = strcmp(m.head.target, l->plan.head.target) == 0 || has_first_chunk(l, &m);
+	manifest_done(&m);
+	return found;
+}
+
 /* Has lvm_copy written it before? Then its label came with a copy. */
 static bool is_our_copy(const struct target_local *l)
 {
-	const char *const paths[] = {l->manifest, l->manifest_partial};
-	bool found = false;
-
-	for (size_t i = 0; i < ARRAY_LEN(paths) && !found; i++) {
-		struct manifest m;
-		struct err ignored;
-
-		found = manifest_read(paths[i], &m, &ignored) == 0;
-		if (found)
-			manifest_done(&m);
-	}
-	return found;
+	return is_of_device(l, l->manifest) || is_of_device(l, l->manifest_partial);
 }
 
 /* A label of LVM is in one of the first four sectors. */
@@ -137,35 +153,25 @@ static int check_label(const struct target_local *l, struct err *err)
 		l->data);
 }
 
-static int note_identity(struct target_local *l, struct err *err)
-{
-	CLEANUP_FD int fd = open(l->data, O_RDONLY | O_CLOEXEC);
-	bool stable;
-
-	if (fd < 0)
-		return err_sys(err, errno, "%s", l->data);
-	return identity_of(fd, l->data, l->plan.head.target, &stable, err);
-}
-
 /* A volume of a group that two hosts see has one UUID on both. */
 static int check_identity(const struct target_local *l, struct err *err)
 {
 	const struct manifest_head *h = &l->plan.head;
 
-	if (l->plan.restore || strncmp(h->target, "lv ", 3) != 0 ||
-		strcmp(h->identity, h->target) != 0)
+	if (l->plan.restore || !identity_is_one_volume(h->identity, h->target))
 		return 0;
 	return err_set(err, EINVAL, "%s: is the source itself (%s)", l->data, h->source);
 }
 
 int target_check_content(struct target_local *l, struct err *err)
 {
+	bool ignored;
 	int ret;
 
 	l->plan.head.target[0] = 0;
 	if (!l->in_place || l->spec->kind == SPEC_NBD)
 		return 0;
-	ret = note_identity(l, err);
+	ret = identity_of(l->fd, l->data, l->plan.head.target, &ignored, err);
 	if (ret == 0)
 		ret = check_identity(l, err);
 	if (ret == 0 && l->spec->kind == SPEC_DEV)

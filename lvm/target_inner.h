@@ -17,7 +17,7 @@ struct target_local {
 	char manifest[PATH_MAX]; /* of the last copy */
 	char manifest_partial[PATH_MAX];
 	struct medium *medium;
-	int fd;                    /* of a file, a second one; -1 = in place */
+	int fd;                    /* of a file or device, a second one; -1 = an export */
 	uint64_t at;               /* compressed: where the next chunk goes */
 	struct medium *old_medium; /* last copy, of a file; NULL = none to be used */
 	int old_fd;

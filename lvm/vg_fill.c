@@ -58,13 +58,9 @@ bool vg_fill_parse(const char *status, struct vg_fill *ret)
 	return true;
 }
 
-/* The status of NAME, or of device MAJOR:MINOR if NAME is NULL; *ret_params points into TASK. */
-static int ask(struct dm_task *task, const char *name, dev_t device, char **ret_params)
+/* About NAME, or device MAJOR:MINOR if NAME is NULL. */
+static int run(struct dm_task *task, const char *name, dev_t device, struct dm_info *info)
 {
-	char *type = NULL;
-	struct dm_info info;
-	uint64_t start, length;
-
 	if (name ? !dm_task_set_name(task, name)
 		 : !dm_task_set_major(task, (int)major(device)) ||
 				!dm_task_set_minor(task, (int)minor(device)))
@@ -72,8 +68,19 @@ static int ask(struct dm_task *task, const char *name, dev_t device, char **ret_
 	/* Else the kernel would first write out what it has not yet. */
 	if (!dm_task_no_flush(task) || !dm_task_run(task))
 		return dm_task_get_errno(task) ? -dm_task_get_errno(task) : -EIO;
-	if (!dm_task_get_info(task, &info) || !info.exists)
-		return -ENODEV;
+	return dm_task_get_info(task, info) && info->exists ? 0 : -ENODEV;
+}
+
+/* *ret_params points into TASK. */
+static int ask(struct dm_task *task, const char *name, dev_t device, char **ret_params)
+{
+	char *type = NULL;
+	struct dm_info info;
+	uint64_t start, length;
+	int r = run(task, name, device, &info);
+
+	if (r < 0)
+		return r;
 	dm_get_next_target(task, NULL, &start, &length, &type, ret_params);
 	return type && *ret_params && strcmp(type, "snapshot") == 0 ? 0 : -EINVAL;
 }
@@ -143,6 +150,23 @@ static bool is_mapped(dev_t device)
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm", major(device), minor(device));
 	return access(path, F_OK) == 0;
+}
+
+int vg_fill_openers(dev_t device)
+{
+	struct dm_task *task;
+	struct dm_info info;
+	int r;
+
+	if (!is_mapped(device))
+		return -ENODEV;
+	dm_log_with_errno_init(keep_complaint);
+	task = dm_task_create(DM_DEVICE_INFO);
+	if (!task)
+		return -ENOMEM;
+	r = run(task, NULL, device, &info);
+	dm_task_destroy(task);
+	return r < 0 ? r : info.open_count;
 }
 
 int vg_fill_check(dev_t device, const char *name, bool is_snapshot, struct err *err)

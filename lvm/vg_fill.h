@@ -30,6 +30,9 @@ int vg_fill_read(const char *vg, const char *lv, struct vg_fill *ret, struct err
  */
 int vg_fill_check(dev_t device, const char *name, bool is_snapshot, struct err *err);
 
+/* How often the mapped device DEV is open, by programs and in the kernel; -errno: not known. */
+int vg_fill_openers(dev_t device);
+
 /* Parses what the device mapper says of a target "snapshot". Pure. False: not understood. */
 bool vg_fill_parse(const char *status, struct vg_fill *ret);
 

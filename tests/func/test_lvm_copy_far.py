@@ -137,11 +137,26 @@ class Rules(lvm_copy.Case):
                 self.refused(f'file:{source}', f'file:far:{path}', *self.far, say='far: ')
                 self.refused(f'file:far:{path}', f'file:{self.path("y")}', *self.far,
                              say='far: ')
+        os.symlink(self.loop_device(source), f'{allowed}/disk')
+        os.lchown(f'{allowed}/disk', 65534, 65534)
+        for name in ('direct', 'link/secret', 'disk'):
+            with self.subTest(device=name):
+                self.refused(f'dev:far:{allowed}/{name}', f'file:{self.path("y")}', *self.far,
+                             say='far: ')
+                self.refused(f'file:{source}', f'dev:far:{allowed}/{name}', *self.far,
+                             say='far: ')
         self.refused(f'file:{source}', 'dev:far:/dev/loop0', *self.far, say='not below')
         self.refused(f'file:{source}', 'lvm:far:/dev/vg/lv', *self.far, say='not below')
         self.assertEqual(os.listdir(outside), ['secret'])
         self.assertEqual(os.listdir(f'{allowed}2'), [])
         self.assertFalse(os.path.exists(self.path('y')))
+
+    def test_name_of_the_source(self):
+        """It comes from the other host, and is shown on terminals of this one."""
+        source = self.image(CHUNK, 'a\x1b[31mb', pattern=1)
+        self.set_up_far(self.serve_command('--prefix', self.dir))
+        self.copy(f'file:{source}', f'file:far:{self.path("copy")}', *self.far)
+        self.assertIn('a\\x1b[31mb', self.verify(self.path('copy')))
 
     def test_read_only(self):
         source = self.image(CHUNK, 'src', pattern=1)

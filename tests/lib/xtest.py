@@ -299,7 +299,7 @@ class Case(unittest.TestCase):
         out = self.run_cmd('losetup', '--find', '--show', '--sector-size', str(sector), path)
         dev = out.strip()
         self.run_cmd('blockdev', '--setrw', dev)  # a device remembers --setro of its former user
-        hold = os.open(dev, os.O_RDONLY)
+        hold = os.open(dev, os.O_ACCMODE)  # neither to read nor to write, so not in the way
         self.addCleanup(os.close, hold)
         self.run_cmd('losetup', '--detach', dev)
         return dev
