@@ -10,6 +10,7 @@
 #include "link.h"
 #include "log.h"
 #include "source.h"
+#include "str.h"
 #include "target.h"
 #include "target_lv.h"
 #include "util.h"
@@ -148,11 +149,15 @@ static int begin(struct serve *s, const struct wire_open *o, struct err *err)
 
 static int open_target(struct serve *s, struct err *err)
 {
+	char text[SPEC_TEXT_MAX];
 	struct wire_open o;
 	int ret;
 
 	if (take_open(s, true, &o, err) < 0)
 		return -err->code;
+	/* People read it, one day, on a terminal. */
+	str_printable(text, sizeof(text), o.head.source, strlen(o.head.source));
+	strcpy(o.head.source, text);
 	s->head = o.head;
 	ret = take_source(s, &o, err);
 	if (ret == 0)
