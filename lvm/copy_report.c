@@ -2,6 +2,7 @@
 /* Progress bars, result lines and JSON; see copy_report.h. Rates are in 10^6 bytes a second. */
 #include "copy_report.h"
 
+#include "str.h"
 #include "util.h"
 
 #include <jansson.h>
@@ -34,7 +35,8 @@ void copy_report_bar(const struct copy_progress *p, unsigned width, char out[COP
 	print_left(p->left, left);
 	tail_len = (unsigned)snprintf(tail, sizeof(tail), "%5.1f%%  %.2f GiB  %.1f MB/s  %s",
 		part * 100, (double)p->done / GIB, (double)p->rate / MB, left);
-	width = MIN_OF(width, (unsigned)COPY_REPORT_LINE - 1);
+	/* The last column stays free: some terminals are in the next line behind it. */
+	width = MIN_OF(width - 1, (unsigned)COPY_REPORT_LINE - 1);
 	if (width < tail_len + BAR_MIN) {
 		snprintf(out, COPY_REPORT_LINE, "%.*s", (int)width, tail);
 		return;
@@ -81,18 +83,19 @@ void copy_report_text(const struct copy_job *job, const struct copy_result *r)
 		r->target.totals.readback ? ", read back" : "");
 }
 
-static json_t *digest_text(const uint8_t digest[CODEC_HASH])
+/* Of what need not be UTF-8: another host may send anything. */
+static json_t *printable(const char *text)
 {
-	char text[2 * CODEC_HASH + 1];
+	char clean[ERR_TEXT_MAX + PATH_MAX];
 
-	for (size_t i = 0; i < CODEC_HASH; i++)
-		sprintf(text + 2 * i, "%02x", digest[i]);
-	return json_string(text);
+	str_printable(clean, sizeof(clean), text, strlen(text));
+	return json_string(clean);
 }
 
 static void add_result(json_t *top, const struct copy_result *r)
 {
 	const struct manifest_trailer *t = &r->target.totals;
+	char digest[CODEC_HEX];
 
 	json_object_set_new(top, "size", json_integer((json_int_t)r->size));
 	json_object_set_new(top, "chunks", json_integer((json_int_t)r->chunks));
@@ -104,8 +107,9 @@ static void add_result(json_t *top, const struct copy_result *r)
 	json_object_set_new(top, "seconds", json_real((double)r->ms / 1000));
 	json_object_set_new(top, "megabytes-per-second", json_real(rate_of(r)));
 	json_object_set_new(top, "readback", json_boolean(t->readback));
-	json_object_set_new(top, "manifest", json_string(r->target.manifest));
-	json_object_set_new(top, "digest", digest_text(t->digest));
+	json_object_set_new(top, "manifest", printable(r->target.manifest));
+	codec_hex(t->digest, digest);
+	json_object_set_new(top, "digest", json_string(digest));
 }
 
 /* Names on disks need not be UTF-8: then there is no name. */
@@ -122,17 +126,15 @@ static void add_name(json_t *top, const char *key, const struct spec *s)
 void copy_report_json(
 	const struct copy_job *job, const struct copy_result *r, const struct err *err)
 {
-	json_t *top = json_object(), *text;
+	json_t *top = json_object();
 
 	add_name(top, "source", job->source);
 	add_name(top, "target", job->target);
 	json_object_set_new(top, "success", json_boolean(!err));
-	if (err) {
-		text = json_string(err->text);
-		json_object_set_new(top, "error", text ? text : json_string("not UTF-8"));
-	} else if (!job->dry_run && !job->prepare) {
+	if (err)
+		json_object_set_new(top, "error", printable(err->text));
+	else if (!job->dry_run && !job->prepare)
 		add_result(top, r);
-	}
 	json_dumpf(top, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(top);

@@ -178,12 +178,13 @@ static json_t *describe(const struct iostat_item *item, const struct iostat_rate
 	static const char *const kinds[] = {
 		[IOSTAT_DEVICE] = "device", [IOSTAT_EXPORT] = "export", [IOSTAT_CLIENT] = "client"};
 	const struct iostat_counts *c = &item->counts;
-	char name[CELL_ROOM];
+	char name[CELL_ROOM], relation[CELL_ROOM];
 	json_t *ret;
 
 	str_printable(name, sizeof(name), item->name, strlen(item->name));
+	str_printable(relation, sizeof(relation), item->relation, strlen(item->relation));
 	ret = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "kind", kinds[item->kind],
-		"device", item->device, "name", name, "relation", item->relation, "read",
+		"device", item->device, "name", name, "relation", relation, "read",
 		(json_int_t)c->read, "written", (json_int_t)c->written, "reads",
 		(json_int_t)c->reads, "writes", (json_int_t)c->writes, "queue",
 		(json_int_t)c->in_flight);

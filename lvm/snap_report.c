@@ -83,11 +83,12 @@ void snap_report_leftovers(
 
 void snap_report_copy(const struct snap_report *r, const struct snap_options *o)
 {
-	json_t *object;
+	json_t *object, *target; /* a name on a disk need not be UTF-8 */
 
 	if (o->json) {
 		object = describe(&r->made, o);
-		json_object_set_new(object, "target", json_string(o->target));
+		target = json_string(o->target);
+		json_object_set_new(object, "target", target ? target : json_null());
 		json_object_set_new(object, "peak", json_integer((json_int_t)r->peak));
 		json_object_set_new(object, "extended", json_integer(r->extended));
 		json_object_set_new(object, "overflowed", json_boolean(r->overflowed));
