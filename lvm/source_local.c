@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -31,7 +32,8 @@ struct source_local {
 	int fd;           /* a second one, for the look at the end; -1 = an export */
 	bool is_snapshot; /* of LVM, as it was opened */
 	bool restore;
-	struct manifest manifest; /* restore */
+	struct manifest manifest;  /* restore */
+	uint8_t zeros[CODEC_HASH]; /* of a whole chunk of them */
 };
 
 static struct source_local *of(struct source *s)
@@ -39,29 +41,53 @@ static struct source_local *of(struct source *s)
 	return container_of(s, struct source_local, source);
 }
 
+/* Most of many disks is zeros, whose hash is known. */
 static int read_plain(struct source_local *l, struct chunk *c, struct err *err)
 {
 	uint64_t at = c->index * l->source.head.chunk_size;
+	int ret = 0;
 
-	if (l->medium->ops->is_hole && l->medium->ops->is_hole(l->medium, c->len, at)) {
+	c->zero = l->medium->ops->is_hole && l->medium->ops->is_hole(l->medium, c->len, at);
+	if (c->zero)
 		memset(c->data, 0, c->len);
-		return 0;
-	}
-	return l->medium->ops->read(l->medium, c->data, c->len, at, err);
+	else
+		ret = l->medium->ops->read(l->medium, c->data, c->len, at, err);
+	if (ret < 0)
+		return ret;
+	c->zero = c->zero || codec_is_zero(c->data, c->len);
+	if (c->zero && c->len == l->source.head.chunk_size)
+		memcpy(c->hash, l->zeros, CODEC_HASH);
+	else if (codec_hash(c->data, c->len, c->hash) < 0)
+		return err_set(err, EIO, "SHA-256 failed");
+	return 0;
+}
+
+static int read_copy(struct source_local *l, struct chunk *c, struct err *err)
+{
+	int ret = stored_read(l->medium, &l->manifest, l->spec->path, c, err);
+
+	if (ret == 0)
+		c->zero = codec_is_zero(c->data, c->len);
+	return ret;
+}
+
+static int hash_zeros(struct source_local *l, struct err *err)
+{
+	size_t len = l->source.head.chunk_size;
+	CLEANUP_FREE uint8_t *zeros = calloc(1, len);
+
+	if (!zeros)
+		return err_set(err, ENOMEM, "no memory for chunks of %zu bytes", len);
+	return codec_hash(zeros, len, l->zeros) < 0 ? err_set(err, EIO, "SHA-256 failed") : 0;
 }
 
 static int local_read(struct source *s, struct chunk *c, const uint8_t *known, struct err *err)
 {
 	struct source_local *l = of(s);
-	int ret;
+	int ret = l->restore ? read_copy(l, c, err) : read_plain(l, c, err);
 
-	ret = l->restore ? stored_read(l->medium, &l->manifest, l->spec->path, c, err)
-			 : read_plain(l, c, err);
 	if (ret < 0)
 		return ret;
-	if (!l->restore && codec_hash(c->data, c->len, c->hash) < 0)
-		return err_set(err, EIO, "SHA-256 failed");
-	c->zero = codec_is_zero(c->data, c->len);
 	c->same = known && memcmp(known, c->hash, CODEC_HASH) == 0;
 	return 0;
 }
@@ -230,6 +256,8 @@ struct source *source_local_new(
 		ret = take_manifest(l, want->manifest, err);
 	if (ret == 0)
 		ret = manifest_head_check(&l->source.head, err);
+	if (ret == 0)
+		ret = hash_zeros(l, err);
 	if (ret == 0)
 		return &l->source;
 	local_free(&l->source);

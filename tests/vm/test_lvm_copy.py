@@ -19,7 +19,7 @@ VG = 'vg-0'
 
 
 class Volumes(lab.Case):
-    GUEST = {'modules': ('dm-snapshot',), 'memory': 384,
+    GUEST = {'modules': ('dm-snapshot', 'loop'), 'memory': 384,
              'programs': (xtest.program('lvm_copy'), '/usr/sbin/lvm', '/usr/sbin/dmsetup'),
              'files': {'/etc/lvm/lvm.conf': LVM_CONF}}
 
@@ -95,7 +95,12 @@ class Volumes(lab.Case):
         self.assertIn('lies on it', self.copy(f'lvm:{lv}', 'dev:/dev/vda', status=1))
         user = self.guest.start('sh', '-c', f'exec sleep 600 <{other}')
         self.assertIn('is open', self.copy(f'lvm:{lv}', f'lvm:{other}', status=1))
+        self.assertIn('has it open', self.copy(f'lvm:{lv}', f'dev:{other}', status=1))
         self.guest.end(user)
+        # Somebody in the kernel, whom no process shows.
+        loop = self.guest.run(f'l=$(losetup -f) && losetup $l {other} && echo $l').strip()
+        self.assertIn('something in the kernel', self.copy(f'lvm:{lv}', f'dev:{other}', status=1))
+        self.guest.run(f'losetup -d {loop}')
         self.guest.run(f'lvm lvchange -q -an {VG}/other')
         self.assertIn('not active', self.copy(f'lvm:{lv}', f'lvm:{VG}/other', status=1))
         self.assertIn('not found', self.copy(f'lvm:{lv}', 'lvm:none/x', status=1))
@@ -124,6 +129,23 @@ class Volumes(lab.Case):
         result = self.copy(f'lvm:{snap}', 'file:/tmp/copy', '-r')
         self.assertEqual(result['resumed'], 0)
         self.assertEqual(self.sum_of('/tmp/copy'), before)
+
+    def test_snapshot_that_is_written_to(self):
+        """Half of it before and half of it after would be neither."""
+        self.volume()
+        snap = self.snapshot()
+        self.interrupt(f'lvm:{snap}')
+        self.guest.run(f'dd if=/dev/urandom of={snap} bs=64k count=1 conv=notrunc,fsync')
+        result = self.copy(f'lvm:{snap}', 'file:/tmp/copy', '-r')
+        self.assertEqual(result['resumed'], 0)
+        self.assertEqual(self.sum_of('/tmp/copy'), self.sum_of(snap))
+        job = self.guest.start('lvm_copy', '-s', f'lvm:{snap}', '-t', 'file:/tmp/copy',
+                               '--max-rate=1')
+        xtest.wait_for(lambda: self.guest.run('ls /tmp').count('copy.partial'), 'begun', 60, 0.3)
+        self.guest.run(f'dd if=/dev/urandom of={snap} bs=64k count=1 conv=notrunc,fsync')
+        status, text = self.guest.wait(job, 120)
+        self.assertEqual(status, 1, text)
+        self.assertIn('was changed while it was copied', text)
 
     def test_live_volume_is_never_resumed(self):
         lv = self.volume()
