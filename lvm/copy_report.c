@@ -48,20 +48,28 @@ void copy_report_bar(const struct copy_progress *p, unsigned width, char out[COP
 	snprintf(out, COPY_REPORT_LINE, "[%.*s] %.79s", (int)room, bar, tail);
 }
 
-void copy_report_progress(const struct copy_progress *p)
+static unsigned columns(void)
 {
 	struct winsize size = {0};
-	char line[COPY_REPORT_LINE];
 
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-		size.ws_col = WIDTH;
-	copy_report_bar(p, size.ws_col, line);
-	fprintf(stderr, "\r%s\033[K", line);
+		return WIDTH;
+	return MIN_OF((unsigned)size.ws_col, (unsigned)COPY_REPORT_LINE);
+}
+
+/* Blanks clear the line on every terminal, also on one that knows no sequences. */
+void copy_report_progress(const struct copy_progress *p)
+{
+	unsigned width = columns();
+	char line[COPY_REPORT_LINE];
+
+	copy_report_bar(p, width, line);
+	fprintf(stderr, "\r%-*s", (int)width - 1, line);
 }
 
 void copy_report_clear(void)
 {
-	fprintf(stderr, "\r\033[K");
+	fprintf(stderr, "\r%*s\r", (int)columns() - 1, "");
 }
 
 static double rate_of(const struct copy_result *r)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lvm_copy and what somebody else uses, or what is the same by another name."""
 
+import fcntl
 import os
+import pty
 import random
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -160,6 +164,21 @@ class Start(lvm_copy.Case):
         d.send_signal(signal.SIGHUP)
         self.assertEqual(d.wait(60), 0)
         self.assert_copy(self.source, self.path('to'))
+
+    def test_on_a_terminal(self):
+        """A bar that never reaches the last column, by blanks and returns alone."""
+        for width in (80, 20, 1, 0):
+            master, slave = pty.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 24, width, 0, 0))
+            p = subprocess.Popen(self.argv(*self.to), stdout=subprocess.DEVNULL, stderr=slave,
+                                 preexec_fn=xtest.die_with_us)
+            self.addCleanup(p.kill)
+            os.close(slave)
+            text = os.read(master, 65536)
+            self.assertEqual(p.wait(60), 0)
+            os.close(master)
+            self.assertNotIn(b'\x1b', text)
+            self.assertTrue(all(len(line) < (width or 80) for line in text.split(b'\r')), text)
 
     def test_children_are_waited_for(self):
         self.require('lvm')
