@@ -220,6 +220,30 @@ static void test_exports(void **state)
 	json_decref(stats);
 }
 
+/* Names of others need not be UTF-8: the line of the device stays. */
+static void test_json(void **state)
+{
+	struct iostat_sample s = {.seconds = 1000};
+	struct iostat_rates rates[1] = {{0}};
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	json_t *all, *item;
+
+	(void)state;
+	add(&s, "sda", (struct iostat_counts){0});
+	strcpy(s.items[0].relation, "snapshot of \xff/\033[m");
+	iostat_print_json(&s, rates, out);
+	fclose(out);
+	all = json_loads(text, 0, NULL);
+	item = json_array_get(json_object_get(all, "items"), 0);
+	assert_string_equal(
+		json_string_value(json_object_get(item, "relation")), "snapshot of \\xff/\\x1b[m");
+	json_decref(all);
+	free(text);
+	iostat_sample_done(&s);
+}
+
 static void test_dump(void **state)
 {
 	struct iostat_sample s = {.seconds = 1000};
@@ -249,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_exports),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_dump),
 	};
 
