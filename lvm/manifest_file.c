@@ -138,6 +138,11 @@ int manifest_log_add(struct manifest_log *l, const struct manifest_entry *e, str
 	return buf_len(&l->pending) >= FLUSH_AT ? manifest_log_flush(l, err) : 0;
 }
 
+static int busy(const char *path, struct err *err)
+{
+	return err_set(err, EBUSY, "%s: another lvm_copy writes it", path);
+}
+
 int manifest_lock(const char *path, bool create, struct err *err)
 {
 	CLEANUP_FD int fd =
@@ -147,10 +152,13 @@ int manifest_lock(const char *path, bool create, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, errno, "%s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? busy(path, err)
+					    : err_sys(err, errno, "%s: cannot be locked", path);
 	/* The other one may have renamed it while we opened it. */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &ours) < 0 || stat(path, &there) < 0 ||
-		ours.st_ino != there.st_ino || ours.st_dev != there.st_dev)
-		return err_set(err, EBUSY, "%s: another lvm_copy writes it", path);
+	if (fstat(fd, &ours) < 0 || stat(path, &there) < 0 || ours.st_ino != there.st_ino ||
+		ours.st_dev != there.st_dev)
+		return busy(path, err);
 	ret = fd;
 	fd = -1;
 	return ret;

@@ -113,7 +113,9 @@ static int open_file(struct target_local *l, struct err *err)
 	if (l->fd < 0)
 		return err_sys(err, errno, "%s", l->data);
 	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(err, EBUSY, "%s: another lvm_copy writes it", l->data);
+		return errno == EWOULDBLOCK
+			? err_set(err, EBUSY, "%s: another lvm_copy writes it", l->data)
+			: err_sys(err, errno, "%s: cannot be locked", l->data);
 	l->locked = true;
 	/* The other one may have renamed it while we opened it. */
 	if (fstat(l->fd, &ours) < 0 || stat(l->data, &there) < 0 || ours.st_ino != there.st_ino ||

@@ -80,6 +80,21 @@ class Faults(lvm_copy.Case):
             self.verify(f'{where}/copy')
             self.assertEqual(sorted(os.listdir(where)), ['copy', 'copy.manifest'])
 
+    def test_no_locks(self):
+        """A file system without locks is no other lvm_copy."""
+        self.require('strace')
+        device = self.loop_device(self.image(2 * MIB, 'disk'))
+        for target in (f'file:{self.copied}', f'dev:{device}'):
+            p = self.run_cmd('strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=flock', '-e',
+                             'inject=flock:error=ENOLCK',
+                             *self.argv(f'file:{self.old}', target,
+                                        *(['-m', self.path('m')] if target[0] == 'd' else [])),
+                             status=None,
+                             env={'ASAN_OPTIONS': 'detect_leaks=0'})
+            self.assertEqual(p.returncode, 1)
+            self.assertIn('No locks available', p.stderr)
+        self.assert_old()
+
     def test_source_changes(self):
         source = self.image(8 * MIB, 'src', pattern=3)
         d = self.start_slow(f'file:{source}', f'file:{self.copied}')

@@ -122,6 +122,19 @@ class Files(lvm_copy.Case):
             os.unlink(self.path('link'))
         self.assertEqual(lvm_copy.digest(there), lvm_copy.digest(self.image(CHUNK, 'zeros')))
 
+    def test_swap_file(self):
+        """As the kernel would list it; to swap to one would be the whole machine's affair."""
+        self.require('mount', 'umount', root=True)
+        xtest.own_namespace()
+        source, swap = self.image(CHUNK, 'src', pattern=1), self.image(CHUNK, 'swap')
+        swaps = lvm_copy.write(self.path('swaps'), 'Filename Type Size Used Priority\n'
+                               f'{swap} file 60 0 -2\n')
+        self.run_cmd('mount', '--bind', swaps, '/proc/swaps')
+        try:
+            self.refused(f'file:{source}', f'file:{swap}', say='swap space')
+        finally:
+            self.run_cmd('umount', '/proc/swaps')
+
     def test_restore_goes_on_with_the_same_copy_only(self):
         """Two copies of one device: half of the one and half of the other would be neither."""
         device = self.loop_device(self.image(8 * MIB, 'disk'))
