@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "exportsnap.h"
 #include "freeze.h"
+#include "hook.h"
 #include "place.h"
 #include "proc.h"
 #include "snap_job.h"
@@ -89,14 +90,27 @@ static void take_line(const char *line, struct record *r)
 	json_decref(object);
 }
 
-/* A cluster agent that needs the volumes ends who uses them: the next copy would only be in its way
- * as well. lvm_copy says so when it was told to end, and we have not. */
-static int outside(struct stop *stop, struct err *err)
+/* As lvm_copy says, or it had no time yet to say anything. */
+static bool was_ended(const char *text)
 {
-	if (!strstr(err->text, "interrupted"))
-		return -err->code;
-	stop_now(stop, "the copy was ended by somebody else");
-	return err_set(err, ECANCELED, "%s", stop->why);
+	return strstr(text, "interrupted") || strstr(text, "ended by signal 15");
+}
+
+/*
+ * R as it is, or -ECANCELED: what fails while this node loses its volumes ends the run and is no
+ * failure. A cluster agent that needs them ends who uses them, and the next copy would only be in
+ * its way as well: then lvm_copy was told to end, and not by us. Others see an export or a device
+ * vanish. Not while anything is frozen, as it asks which node is active.
+ */
+static int outside(struct copying *c, int r, struct err *err)
+{
+	if (r == 0 || r == -ECANCELED)
+		return r;
+	if (r == -EREMOTEIO && was_ended(err->text))
+		stop_now(c->stop, "the copy was ended by somebody else");
+	else if (!hook_is_lost(c->stop))
+		return r;
+	return err_set(err, ECANCELED, "%s", c->stop->why);
 }
 
 static int take_result(struct child *child, const char *what, struct record *r, struct err *err)
@@ -127,11 +141,8 @@ static int run(struct copying *c, struct words *w, const char *what,
 				  : child_start(&child, w->list, &in, err);
 	if (r == 0)
 		r = child_wait(&child, rules, err);
-	if (r == 0) {
+	if (r == 0)
 		r = take_result(&child, what, c->record, err);
-		if (r == -EREMOTEIO)
-			r = outside(c->stop, err);
-	}
 	child_done(&child);
 	return r;
 }
@@ -204,15 +215,15 @@ static int copy_frozen(
 }
 
 /* What may still be frozen is thawed. An error of that is told unless there is another. */
-static int thaw(struct freeze *freeze, int r, struct err *err)
+static int thaw(struct copying *c, struct freeze *freeze, int r, struct err *err)
 {
 	struct err why = {0};
 
 	if (r == -ECANCELED)
 		freeze_leave(freeze);
 	else if (freeze_end(freeze, &why) < 0 && r == 0)
-		r = err_set(err, why.code, "%s", why.text);
-	return r;
+		return err_set(err, why.code, "%s", why.text);
+	return outside(c, r, err);
 }
 
 static int copy_volume(struct copying *c, struct err *err)
@@ -223,7 +234,7 @@ static int copy_volume(struct copying *c, struct err *err)
 
 	if (r == 0)
 		r = freeze_begin(&freeze, c->volume, c->stop, err);
-	return r < 0 ? r : thaw(&freeze, copy_frozen(c, &s, &freeze, err), err);
+	return r < 0 ? r : thaw(c, &freeze, copy_frozen(c, &s, &freeze, err), err);
 }
 
 /* An export. */
@@ -238,7 +249,7 @@ static int take_frozen(struct copying *c, struct exportsnap *e, struct err *err)
 	struct freeze freeze;
 	int r = freeze_begin(&freeze, c->volume, c->stop, err);
 
-	return r < 0 ? r : thaw(&freeze, exportsnap_take(e, err), err);
+	return r < 0 ? r : thaw(c, &freeze, exportsnap_take(e, err), err);
 }
 
 static void drop(struct copying *c, struct exportsnap *e)
@@ -249,22 +260,29 @@ static void drop(struct copying *c, struct exportsnap *e)
 		c->aside = why;
 }
 
+static int copy_snapshot(struct copying *c, struct exportsnap *e, struct err *err)
+{
+	char source[PATH_MAX + 8];
+	int r = exportsnap_wait(e, err);
+
+	snprintf(source, sizeof(source), "file:%s", c->records->snapshot);
+	if (r == 0)
+		r = copy_plain(c, source, true, err);
+	return outside(c, r, err);
+}
+
 static int copy_export(struct copying *c, struct err *err)
 {
 	struct exportsnap e = exportsnap_of(c);
-	char source[PATH_MAX + 8];
 	int r = exportsnap_plan(&e, c->now, err);
 
 	if (r == 0)
 		r = c->save(c->owner, err);
 	if (r < 0)
-		return r;
+		return outside(c, r, err);
 	r = take_frozen(c, &e, err);
 	if (r == 0)
-		r = exportsnap_wait(&e, err);
-	snprintf(source, sizeof(source), "file:%s", c->records->snapshot);
-	if (r == 0)
-		r = copy_plain(c, source, true, err);
+		r = copy_snapshot(c, &e, err);
 	drop(c, &e);
 	return r;
 }
@@ -281,7 +299,7 @@ int copying_run(struct copying *c, struct err *err)
 	else if (c->volume->kind == CONFIG_EXPORT)
 		r = copy_export(c, err);
 	else
-		r = copy_plain(c, c->volume->source, false, err);
+		r = outside(c, copy_plain(c, c->volume->source, false, err), err);
 	c->record->ms = clock_ms() - began;
 	return r;
 }
@@ -306,7 +324,7 @@ int copying_verify(struct copying *c, struct err *err)
 		r = child_judge(&child, "verification", err);
 	child_done(&child);
 	c->record->verified = r == 0;
-	return r;
+	return outside(c, r, err);
 }
 
 int copying_clean(struct copying *c, struct err *err)

@@ -54,3 +54,12 @@ int hook_is_active(const char *command, struct stop *stop, struct err *err)
 	child_done(&c);
 	return r;
 }
+
+bool hook_is_lost(struct stop *stop)
+{
+	struct err err = {0};
+
+	if (!stop_due(stop) && stop->active_if && hook_is_active(stop->active_if, stop, &err) == 0)
+		stop_inactive(stop);
+	return stop_due(stop);
+}

@@ -5,6 +5,7 @@
 
 #include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,9 @@ int hook_run(const char *what, const char *command, uint64_t seconds, struct sto
 
 /* Is this the active node, as COMMAND says? 1, 0, or -errno: nobody knows. */
 int hook_is_active(const char *command, struct stop *stop, struct err *err);
+
+/* Is the run to end? Asks now whether this node is still active, for who cannot wait until STOP
+ * asks the next time. */
+bool hook_is_lost(struct stop *stop);
 
 #endif

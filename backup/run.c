@@ -49,25 +49,13 @@ static void count(struct run *r, const struct report *one)
 	r->stopped += one->result == REPORT_STOPPED;
 }
 
-/* The copy before may have failed as this node is about to lose its volumes. */
-static void look_again(struct run *r)
-{
-	struct err err = {0};
-
-	if (r->config->general.active_if && !stop_due(&r->stop) &&
-		hook_is_active(r->config->general.active_if, &r->stop, &err) == 0)
-		stop_now(&r->stop, "this node is not active any more");
-}
-
 static void do_one(struct run *r, const struct config_volume *v, struct report *one)
 {
 	const struct job_rules rules = {.force = r->options->force || r->options->operand_count > 0,
 		.dry_run = r->options->dry_run,
 		.hold = r->children};
 
-	if (r->count > 0)
-		look_again(r);
-	if (stop_due(&r->stop)) {
+	if (r->count > 0 ? hook_is_lost(&r->stop) : stop_due(&r->stop)) {
 		*one = (struct report){.volume = v->name, .result = REPORT_STOPPED};
 		snprintf(one->text, sizeof(one->text), "not begun: %s", r->stop.why);
 	} else if (r->options->command == OPTIONS_VERIFY) {

@@ -15,8 +15,9 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-enum { MINUTE_MS = 60 * 1000, EXIT_NOT_RUN = 126 };
+enum { MINUTE_MS = 60 * 1000, EXIT_NOT_RUN = 126, HOST_ROOM = 65 };
 
 int stop_init(struct stop *s, uint64_t minutes, const char *active_if, struct err *err)
 {
@@ -52,6 +53,16 @@ void stop_now(struct stop *s, const char *why)
 	snprintf(s->why, sizeof(s->why), "%s", why);
 }
 
+/* Who reads that is on the other node by now, as a rule. */
+void stop_inactive(struct stop *s)
+{
+	char host[HOST_ROOM] = "this node", why[sizeof(s->why)];
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(why, sizeof(why), "%s is not active any more", host);
+	stop_now(s, why);
+}
+
 static void start_check(struct stop *s, uint64_t now)
 {
 	const char *const words[] = {"/bin/sh", "-c", s->active_if, NULL};
@@ -70,7 +81,7 @@ static void look_at_check(struct stop *s, uint64_t now)
 		child_done(&s->check);
 		if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
 			WEXITSTATUS(status) < EXIT_NOT_RUN)
-			stop_now(s, "this node is not active any more");
+			stop_inactive(s);
 	} else if (now - s->check.began > STOP_CHECK_LIMIT_MS) {
 		log_warn("active-if: did not end within %d s", STOP_CHECK_LIMIT_MS / 1000);
 		child_kill(&s->check);

@@ -32,5 +32,7 @@ bool stop_due(struct stop *s);
 
 /* From now on it is, for this reason, unless it was before. */
 void stop_now(struct stop *s, const char *why);
+/* The same, as this node is not active any more. */
+void stop_inactive(struct stop *s);
 
 #endif

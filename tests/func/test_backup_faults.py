@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """xnbd-backup when something fails: the last good copy stays, nothing hangs, nothing is left."""
 
+import contextlib
 import glob
 import os
 import random
@@ -105,17 +106,38 @@ class Ends(backup_fixture.Case):
         self.assertEqual(self.verify_all('a'), 1)
         self.assertEqual(len(glob.glob(self.path('c/*'))), 2)
 
+    def end_child(self, run):
+        """As an agent does."""
+        while run.is_alive():
+            found = self.run_cmd('ps', '-o', 'pid=', '--ppid', str(run.pid), status=None).stdout
+            if found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(found.split()[0]), signal.SIGTERM)
+                break
+
     def test_ended_by_an_agent(self):
         """Who ends users of a volume ends the copy: nothing else is begun."""
         self.configure({n: {'source': f'file:{self.source}', 'target': f'file:{self.dir}/%v',
                             **SLOW} for n in 'ab'})
         run = self.start_run()
         self.begun(run, 'a.partial')
-        os.kill(int(self.run_cmd('ps', '-o', 'pid=', '--ppid', str(run.pid)).split()[0]),
-                signal.SIGTERM)
+        self.end_child(run)
         self.assertEqual(run.wait(30), 4)
         self.assertIn('a: stopped: the copy was ended by somebody else', run.stderr())
         self.assertIn('b: stopped: not begun', run.stderr())
+
+    def test_verification_ended_by_an_agent(self):
+        """A copy is not damaged because nobody was let read it."""
+        self.source = self.image(512 * MIB, 'holes')
+        self.good_one()
+        status = 0
+        while status == 0:  # it was too fast for us
+            run = self.spawn(self.argv('verify'), env=self.programs())
+            self.end_child(run)
+            status = run.wait(60)
+        self.assertEqual(status, 4, run.stderr())
+        self.assertIn('a: stopped: the copy was ended by somebody else', run.stderr())
+        self.assertEqual([c['state'] for c in self.list('a')], ['good'])
 
     def test_not_active_any_more(self):
         active = self.image(0, 'active')
@@ -172,12 +194,13 @@ class Frozen(backup_fixture.BackupMixin, WrapperCase):
         self.wrapper = self.wrap(exports={'vm': self.image(MIB, 'x.img', pattern=2),
                                           'big': self.big})
 
-    def freeze(self, freeze='true', thaw='true', seconds=30):
+    def freeze(self, freeze='true', thaw='true', seconds=30, **general):
         self.log = self.path('log')
         self.configure({'a': {
             'source': 'export:vm', 'target': f'file:{self.dir}/copy', 'freeze-timeout': seconds,
             'freeze': f'echo freeze >>{self.log}; {freeze}',
-            'thaw': f'echo thaw >>{self.log}; {thaw}'}}, {'control': self.wrapper.control})
+            'thaw': f'echo thaw >>{self.log}; {thaw}'}},
+            {'control': self.wrapper.control, **general})
 
     def said(self):
         return xtest.text_of(self.log).split()
@@ -222,6 +245,17 @@ class Frozen(backup_fixture.BackupMixin, WrapperCase):
         finally:
             os.kill(self.wrapper.pid, signal.SIGCONT)
         self.assertFalse(os.path.exists(self.path('copy')))
+
+    def test_export_vanishes(self):
+        """At a take-over the wrapper ends, and then nobody is told of a failure."""
+        active, ctl = self.image(0, 'active'), xtest.program('xnbd-wrapper-ctl')
+        self.freeze(f'rm {active}; {ctl} --socket {self.wrapper.control} --shutdown',
+                    **{'active-if': f'test -e {active}', 'on-failure': f'touch {self.dir}/told'})
+        run = self.start_run()
+        self.assertEqual(run.wait(60), 4)
+        self.assertIn('a: stopped: ', run.stderr())
+        self.assertIn(' is not active any more', run.stderr())
+        self.assertFalse(os.path.exists(self.path('told')))
 
     def test_killed_with_a_snapshot(self):
         """kill -9 while the wrapper's snapshot is copied: the next run removes it."""
