@@ -66,6 +66,17 @@ static int try_lock(int fd, int command, struct flock *l)
 	return fcntl(fd, command, l);
 }
 
+static int say_busy(uint64_t pid, struct err *err)
+{
+	char who[40] = "";
+
+	if (pid == CATALOG_ELSEWHERE)
+		snprintf(who, sizeof(who), ", on another host");
+	else if (pid) /* it may have ended since */
+		snprintf(who, sizeof(who), " (process %llu)", (unsigned long long)pid);
+	return err_set(err, EBUSY, "another run is going on%s", who);
+}
+
 int catalog_lock(const char *folder, uint64_t *ret_pid, struct err *err)
 {
 	char path[PATH_MAX];
@@ -85,8 +96,7 @@ int catalog_lock(const char *folder, uint64_t *ret_pid, struct err *err)
 	r = errno;
 	if (r == EAGAIN || r == EACCES) {
 		*ret_pid = catalog_holder(folder);
-		err_set(err, EBUSY, "another run is going on (process %llu)",
-			(unsigned long long)*ret_pid);
+		say_busy(*ret_pid, err);
 	} else {
 		err_sys(err, r, "%s", path);
 	}
@@ -124,7 +134,7 @@ uint64_t catalog_holder(const char *folder)
 	if (path_of(folder, "lock", "", path, NULL) < 0)
 		return 0;
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || try_lock(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK || l.l_pid < 0)
+	if (fd < 0 || try_lock(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
 		return 0;
-	return (uint64_t)l.l_pid;
+	return l.l_pid > 0 ? (uint64_t)l.l_pid : CATALOG_ELSEWHERE;
 }

@@ -13,7 +13,7 @@ int catalog_load(const char *folder, const char *volume, struct records *ret, st
 /* The file is the old one or the new one, whatever happens. */
 int catalog_save(const char *folder, const char *volume, const struct records *r, struct err *err);
 
-/* A descriptor that holds the lock; -EBUSY: another run has it, *ret_pid is its process.
+/* A descriptor that holds the lock; -EBUSY: another run has it, *ret_pid as of catalog_holder().
  * Makes the folder. */
 int catalog_lock(const char *folder, uint64_t *ret_pid, struct err *err);
 /*
@@ -21,7 +21,9 @@ int catalog_lock(const char *folder, uint64_t *ret_pid, struct err *err);
  * locked until the last of them has ended. -EBUSY: some of a run before have not.
  */
 int catalog_lock_children(const char *folder, struct err *err);
-/* Who holds the lock of the run; 0: nobody. */
+/* The process that holds the lock of the run; 0: nobody. One of another host, where the folder is
+ * shared, or of another container, has no number here. */
+#define CATALOG_ELSEWHERE UINT64_MAX
 uint64_t catalog_holder(const char *folder);
 
 #endif

@@ -94,6 +94,10 @@ static int stop(const struct config *c)
 
 	if (pid == 0)
 		return COMMAND_DONE;
+	if (pid == CATALOG_ELSEWHERE) {
+		log_error("the run that is going on is another host's: stop it there");
+		return COMMAND_FAILED;
+	}
 	if (kill((pid_t)pid, SIGTERM) < 0 && errno != ESRCH) {
 		log_error("process %llu: %s", (unsigned long long)pid, strerror(errno));
 		return COMMAND_FAILED;

@@ -231,8 +231,6 @@ static int wait_for_others(struct run *r, struct err *err)
 {
 	uint64_t until = clock_ms() + OTHERS_MS;
 
-	if (r->options->dry_run)
-		return 0;
 	for (;;) {
 		struct pollfd p = {.fd = r->stop.fd, .events = POLLIN};
 
@@ -245,46 +243,44 @@ static int wait_for_others(struct run *r, struct err *err)
 	}
 }
 
-static int run_stoppable(struct run *r)
+static int run_locked(struct run *r)
 {
+	const char *folder = r->config->general.state_directory;
 	struct err err = {0};
-	int is = check_active(r);
+	CLEANUP_FD int lock = -1;
+	uint64_t pid;
 
-	if (is <= 0)
-		return is == 0 ? COMMAND_DONE : COMMAND_FAILED;
-	if (wait_for_others(r, &err) < 0)
+	if (r->options->dry_run)
+		return go(r);
+	lock = catalog_lock(folder, &pid, &err);
+	if (lock < 0 || wait_for_others(r, &err) < 0)
 		return command_fail(&err, err.code == EBUSY ? COMMAND_BUSY : COMMAND_FAILED);
 	return go(r);
 }
 
-static int run_locked(struct run *r)
+/* A node that is not active touches nothing of what the nodes share, not even the lock. */
+static int run_stoppable(struct run *r)
 {
-	struct err err = {0};
-	int status;
+	int is = check_active(r);
 
-	if (stop_init(&r->stop, r->config->general.time_limit, r->config->general.active_if, &err) <
-		0)
-		return command_fail(&err, COMMAND_FAILED);
-	status = run_stoppable(r);
-	stop_done(&r->stop);
-	fd_close(&r->children);
-	free(r->reports);
-	return status;
+	if (is <= 0)
+		return is == 0 ? COMMAND_DONE : COMMAND_FAILED;
+	return run_locked(r);
 }
 
 static int run(const struct options *o, struct config *c)
 {
 	struct run r = {.options = o, .config = c, .children = -1};
 	struct err err = {0};
-	CLEANUP_FD int lock = -1;
-	uint64_t pid;
+	int status;
 
-	if (o->dry_run)
-		return run_locked(&r);
-	lock = catalog_lock(c->general.state_directory, &pid, &err);
-	if (lock < 0)
-		return command_fail(&err, lock == -EBUSY ? COMMAND_BUSY : COMMAND_FAILED);
-	return run_locked(&r);
+	if (stop_init(&r.stop, c->general.time_limit, c->general.active_if, &err) < 0)
+		return command_fail(&err, COMMAND_FAILED);
+	status = run_stoppable(&r);
+	stop_done(&r.stop);
+	fd_close(&r.children);
+	free(r.reports);
+	return status;
 }
 
 int command_copy(const struct options *o, struct config *c)

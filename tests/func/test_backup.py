@@ -12,8 +12,6 @@ import xtest  # noqa: E402
 from wrapper_fixture import WrapperCase  # noqa: E402
 from xtest import MIB  # noqa: E402
 
-HOUR = 3600
-
 
 class Copies(backup_fixture.Case):
     def setUp(self):
@@ -22,15 +20,6 @@ class Copies(backup_fixture.Case):
 
     def one(self, **keys):
         self.configure({'a': {'source': f'file:{self.source}', **keys}})
-
-    def age(self, volume, hours):
-        """Its copies are so much older from now on."""
-        path = os.path.join(self.state, f'{volume}.json')
-        records = self.records(volume)
-        for copy in records['copies']:
-            copy['time'] -= int(hours * HOUR)
-        with open(path, 'w') as f:
-            json.dump(records, f)
 
     def same(self, target):
         with open(self.source, 'rb') as a, open(target.removeprefix('file:'), 'rb') as b:
@@ -53,7 +42,7 @@ class Copies(backup_fixture.Case):
         for n in range(4):
             report = self.run_all('-f')['a']
             self.assertEqual((report['kept'], report['removed']), (min(n + 1, 2), int(n > 1)))
-            self.age('a', 1 / HOUR)  # so that the next one has another name
+            self.age('a', 1 / backup_fixture.HOUR)  # so that the next one has another name
             time.sleep(1.05)
         self.assertTrue(os.path.exists(stranger))
         self.assertEqual(len(os.listdir(self.path('copies'))), 5)
@@ -196,6 +185,7 @@ class Nodes(backup_fixture.Case):
         self.assertIn('not the active node', self.backup('run'))
         self.assertIn('not the active node', self.backup('status'))
         self.assertFalse(os.path.exists(self.path('b')))
+        self.assertFalse(os.path.exists(self.state), 'the other node may have the lock')
 
     def test_mail_and_hook(self):
         reports = self.run_all(status=1)

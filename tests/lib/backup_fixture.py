@@ -7,6 +7,8 @@ import os
 
 import xtest
 
+HOUR = 3600
+
 
 def quote(value):
     if isinstance(value, str):
@@ -70,6 +72,14 @@ class BackupMixin:
     def records(self, volume):
         with open(os.path.join(self.state, f'{volume}.json')) as f:
             return json.load(f)
+
+    def age(self, volume, hours):
+        """Its copies are so much older from now on."""
+        records = self.records(volume)
+        for copy in records['copies']:
+            copy['time'] -= int(hours * HOUR)
+        with open(os.path.join(self.state, f'{volume}.json'), 'w') as f:
+            json.dump(records, f)
 
     def verify(self, target):
         """TARGET is a whole copy, as lvm_copy says."""
