@@ -58,11 +58,12 @@ static void judge(struct standing *s, const struct config_volume *v)
 	struct status one = {.level = STATUS_UNKNOWN};
 	struct records r;
 	struct err err = {0};
+	const char *folder = s->config->general.state_directory;
 
-	if (catalog_load(s->config->general.state_directory, v->name, &r, &err) < 0)
+	if (catalog_load(folder, v->name, &r, &err) < 0)
 		snprintf(one.text, sizeof(one.text), "%s", err.text);
 	else
-		status_judge(v, &r, s->now, &one);
+		status_judge(v, &r, catalog_holder(folder) != 0, s->now, &one);
 	add(s, v->name, &one);
 	records_done(&r);
 }

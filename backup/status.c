@@ -20,8 +20,38 @@ static void set(struct status *s, enum status_level level, const char *what, con
 	snprintf(s->text, sizeof(s->text), "%s%s%s", what, why && *why ? ": " : "", why ? why : "");
 }
 
-void status_judge(
-	const struct config_volume *v, const struct records *r, uint64_t now, struct status *ret)
+/* A run that was killed, as by a power cut, writes nothing down. */
+static bool was_cut_off(const struct records *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->items[i].state == RECORD_WRITING)
+			return true;
+	}
+	return false;
+}
+
+/* There is a copy that is young enough. */
+static void judge_rest(const struct config_volume *v, const struct records *r, bool is_running,
+	const char *age, struct status *ret)
+{
+	bool is_unverified = v->verify && !records_newest(r)->verified;
+	const char *what = "", *why = r->last_error;
+	char text[128];
+
+	if (was_cut_off(r) && !is_running) {
+		what = ", the last attempt was cut off";
+		why = NULL;
+	} else if (r->last_error) {
+		what = ", the last attempt failed";
+	} else if (is_unverified) {
+		what = ", and not verified";
+	}
+	snprintf(text, sizeof(text), "last good copy %s old%s", age, what);
+	set(ret, *what ? STATUS_WARNING : STATUS_OK, text, why);
+}
+
+void status_judge(const struct config_volume *v, const struct records *r, bool is_running,
+	uint64_t now, struct status *ret)
 {
 	const struct record *newest = records_newest(r);
 	char age[32], late[32], text[128];
@@ -34,18 +64,11 @@ void status_judge(
 		return;
 	}
 	schedule_span(now > newest->time ? now - newest->time : 0, age, sizeof(age));
-	schedule_span(missed, late, sizeof(late));
-	if (missed) {
-		snprintf(text, sizeof(text), "last good copy %s old, deadline missed by %s", age,
-			late);
-		set(ret, STATUS_CRITICAL, text, r->last_error);
+	if (!missed) {
+		judge_rest(v, r, is_running, age, ret);
 		return;
 	}
-	snprintf(text, sizeof(text), "last good copy %s old", age);
-	if (r->last_error)
-		snprintf(text, sizeof(text), "last good copy %s old, the last attempt failed", age);
-	else if (v->verify && !newest->verified)
-		snprintf(text, sizeof(text), "last good copy %s old, and not verified", age);
-	set(ret, r->last_error || (v->verify && !newest->verified) ? STATUS_WARNING : STATUS_OK,
-		text, r->last_error);
+	schedule_span(missed, late, sizeof(late));
+	snprintf(text, sizeof(text), "last good copy %s old, deadline missed by %s", age, late);
+	set(ret, STATUS_CRITICAL, text, r->last_error);
 }

@@ -15,11 +15,11 @@ struct status {
 };
 
 /*
- * CRITICAL: no good copy, or none that is young enough. WARNING: the last attempt failed, or the
- * newest copy was to be verified and was not.
+ * CRITICAL: no good copy, or none that is young enough. WARNING: the last attempt failed or, if no
+ * run is going on (IS_RUNNING), was cut off; or the newest copy was to be verified and was not.
  */
-void status_judge(
-	const struct config_volume *v, const struct records *r, uint64_t now, struct status *ret);
+void status_judge(const struct config_volume *v, const struct records *r, bool is_running,
+	uint64_t now, struct status *ret);
 const char *status_word(enum status_level level);
 
 #endif

@@ -75,14 +75,20 @@ static void test_span(void **state)
 	}
 }
 
-static void judge(const struct records *r, bool verify, enum status_level want, const char *text)
+static void judge_beside(const struct records *r, bool verify, bool is_running,
+	enum status_level want, const char *text)
 {
 	struct config_volume v = {.every = 24, .verify = verify};
 	struct status s;
 
-	status_judge(&v, r, NOW, &s);
+	status_judge(&v, r, is_running, NOW, &s);
 	assert_int_equal(s.level, want);
 	assert_non_null(strstr(s.text, text));
+}
+
+static void judge(const struct records *r, bool verify, enum status_level want, const char *text)
+{
+	judge_beside(r, verify, false, want, text);
 }
 
 static void test_status(void **state)
@@ -106,6 +112,12 @@ static void test_status(void **state)
 	judge(&r, false, STATUS_OK, "2 days old");
 	records_set_text(&r.last_error, "why");
 	judge(&r, false, STATUS_WARNING, "the last attempt failed: why");
+	records_add(&r, "c", 0, NOW)->state = RECORD_WRITING;
+	judge_beside(&r, false, true, STATUS_WARNING, "the last attempt failed: why");
+	judge(&r, false, STATUS_WARNING, "the last attempt was cut off");
+	records_set_text(&r.last_error, NULL);
+	judge_beside(&r, false, true, STATUS_OK, "2 days old");
+	judge(&r, false, STATUS_WARNING, "the last attempt was cut off");
 	records_done(&r);
 }
 
