@@ -22,6 +22,12 @@ agent_fail() {
 	return "$1"
 }
 
+# As that of resource-agents, which starts five processes to know it.
+have_binary() {
+	[ "${OCF_TESTER_FAIL_HAVE_BINARY:-}" != 1 ] && agent_found=$(command -v "$1") &&
+		[ -x "$agent_found" ]
+}
+
 # agent_need PROGRAM...: are they here?
 agent_need() {
 	for agent_program; do
@@ -76,8 +82,11 @@ agent_line() {
 # The file that says "started", for agents that have nothing else to tell it by. It is gone after a
 # reboot.
 agent_mark() {
-	printf '%s/xnbd-%s-%s\n' "$HA_RSCTMP" "$AGENT" \
-		"$(printf %s "$OCF_RESOURCE_INSTANCE" | tr -c 'A-Za-z0-9_.-' _)"
+	agent_name=$OCF_RESOURCE_INSTANCE
+	case $agent_name in
+	*[!A-Za-z0-9_.-]*) agent_name=$(printf %s "$agent_name" | tr -c 'A-Za-z0-9_.-' _) ;;
+	esac
+	printf '%s/xnbd-%s-%s\n' "$HA_RSCTMP" "$AGENT" "$agent_name"
 }
 
 agent_is_marked() {

@@ -71,11 +71,18 @@ block_address() { # daddr|saddr
 	esac
 }
 
+block_elements() {
+	block_ports=$OCF_RESKEY_portno,
+	while [ -n "$block_ports" ]; do
+		[ -z "${block_ports%%,*}" ] ||
+			printf '%s timeout %ss, ' "${block_ports%%,*}" "$OCF_RESKEY_deadline"
+		block_ports=${block_ports#*,}
+	done
+}
+
 # Ours must be the first to see a packet. What this node says to itself is not held: monitors may
 # ask a service before clients can.
 block_rules() {
-	block_elements=$(printf %s "$OCF_RESKEY_portno" |
-		sed "s/,,*/,/g; s/^,//; s/,\$//; s/,/ timeout ${OCF_RESKEY_deadline}s, /g")
 	cat <<-RULES
 		add table inet $1
 		delete table inet $1
@@ -83,7 +90,7 @@ block_rules() {
 			set held {
 				type inet_service
 				flags timeout
-				elements = { $block_elements timeout ${OCF_RESKEY_deadline}s }
+				elements = { $(block_elements) }
 			}
 			chain arriving {
 				type filter hook input priority -310

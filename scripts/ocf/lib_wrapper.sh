@@ -32,15 +32,31 @@ wrapper_ctl() {
 	timeout 10 xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" "$@"
 }
 
-# Process ids of the programs $1 that listen on the socket $2 or in the folder $2/.
+# wrapper_listeners PROGRAMS PLACE...: process ids of the programs, a pattern of awk, that listen on
+# a socket PLACE or in a folder PLACE/.
 wrapper_listeners() {
-	ss -Hxlp | awk -v name="$1" -v path="$2" '
-		$5 == path || index($5, path "/") == 1 {
+	ss -Hxlp | awk '
+		BEGIN {
+			programs = "^\"(" ARGV[1] ")\",pid="
+			for (i = 2; i < ARGC; i++)
+				places[ARGV[i]]
+			ARGC = 1
+		}
+		function is_ours(path) {
+			for (place in places)
+				if (path == place || index(path, place "/") == 1)
+					return 1
+		}
+		is_ours($5) {
 			n = split($0, users, "(")
 			for (i = 1; i <= n; i++)
-				if (match(users[i], "^\"" name "\",pid=[0-9]+"))
-					print substr(users[i], length(name) + 8, RLENGTH - length(name) - 7)
-		}' | sort -un
+				if (match(users[i], programs "[0-9]+")) {
+					pid = substr(users[i], 1, RLENGTH)
+					sub(/.*=/, "", pid)
+					if (!seen[pid]++)
+						print pid
+				}
+		}' "$@"
 }
 
 wrapper_master() {
@@ -48,21 +64,20 @@ wrapper_master() {
 }
 
 wrapper_servers() {
-	wrapper_run=$(wrapper_run_directory)
-	wrapper_listeners xnbd-server "$OCF_RESKEY_socket.d"
-	if [ -n "$wrapper_run" ]; then
-		wrapper_listeners xnbd-server "$wrapper_run/${OCF_RESKEY_socket##*/}.d"
-	fi
+	wrapper_listeners xnbd-server "$OCF_RESKEY_socket.d" "$(wrapper_other_folder)"
 }
 
-# A configuration that is gone or wrong has none.
-wrapper_run_directory() {
-	xnbd-wrapper --config "$OCF_RESKEY_config" --dump 2>/dev/null |
-		sed -n "s/^[[:space:]]*run-directory *= *[\"']\(.*\)[\"']\$/\1/p"
+# What a configuration with a run-directory makes of SOCKET.d; one that is gone or wrong has none.
+wrapper_other_folder() {
+	wrapper_run=$(xnbd-wrapper --config "$OCF_RESKEY_config" --dump 2>/dev/null |
+		sed -n "s/^[[:space:]]*run-directory *= *[\"']\(.*\)[\"']\$/\1/p")
+	echo "${wrapper_run:-${OCF_RESKEY_socket%/*}}/${OCF_RESKEY_socket##*/}.d"
 }
 
 wrapper_is_gone() {
-	[ -z "$(wrapper_master)" ] && [ -z "$(wrapper_servers)" ]
+	: "${wrapper_folder:=$(wrapper_other_folder)}"
+	[ -z "$(wrapper_listeners 'xnbd-wrapper|xnbd-server' "$OCF_RESKEY_socket" \
+		"$OCF_RESKEY_socket.d" "$wrapper_folder")" ]
 }
 
 wrapper_answers() {
