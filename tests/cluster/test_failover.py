@@ -63,8 +63,7 @@ class Failover(pair_pacemaker.Case):
         return True, self.other(node)
 
     def power(self, node):
-        for pdu, key in node.feeds:
-            pdu.put('relay', key, 'off')
+        node.unplug()
         return True, self.other(node)
 
     def move(self, node):

@@ -75,7 +75,7 @@ class Client:
                 self.case.assertIn(found, (number, number + BLOCKS, self.count + 1), f'block {at}')
 
 
-def install(case):
+def install(case, size=SIZE):
     """Our agents among those of the machine; the configuration of the wrapper, with one export."""
     folder = case.path('resource.d')
     shutil.copytree(OCF, folder, symlinks=True)
@@ -84,5 +84,5 @@ def install(case):
     config = case.path('xnbd.conf')
     with open(config, 'w') as f:
         f.write(f'wrapper {{ listen = {{"*:{PORT}"}} }}\n'
-                f'export "disk" {{ image = "{case.image(SIZE)}" }}\n')
+                f'export "disk" {{ image = "{case.image(size)}" }}\n')
     return config

@@ -14,12 +14,13 @@ from stonith_pacemaker import primitive
 
 
 class Case(stonith_pacemaker.Case):
+    size = pair_client.SIZE
     group = ('block', 'wrapper', 'service', 'unblock')
     seconds = {'wrapper': 5}  # between two looks at a resource; the others have 30
 
     def setUp(self):
         super().setUp()
-        self.exports = pair_client.install(self)
+        self.exports = pair_client.install(self, self.size)
         for name in pair_client.PROGRAMS:
             os.symlink(xtest.program(name), f'{self.path("sbin")}/{name}')
 

@@ -150,6 +150,11 @@ class Node:
         spans = self.held(address)
         return self.init() is not None and bool(spans) and spans[-1][1] == float('inf')
 
+    def unplug(self):
+        """Its power is lost, and nobody of the cluster was it."""
+        for pdu, key in self.feeds:
+            pdu.put('relay', key, 'off')
+
     def outlets(self):
         return [pdu.relay(key) for pdu, key in self.feeds]
 
