@@ -141,6 +141,21 @@ class Heartbeat(stonith_agents.Case):
                                     env={'XNBD_OCF_DIR': f'{agents.SCRIPTS}/ocf'})
                 self.assertEqual(said, 'stopped\n')
 
+    def test_messages(self):
+        """With what README does to it, a script writes a message at once, however that comes."""
+        self.require('strace')
+        readme = xtest.text_of(f'{CONF}/README.md')
+        self.run_cmd('sh', '-c', re.search(r'(?m)^    (sed -i .*ha_clustermsg.*)$', readme)[1])
+        fifo, trace = self.path('fifo'), self.path('trace')
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDWR)
+        self.addCleanup(os.close, reader)
+        self.run_cmd('strace', '-f', '-qq', '-o', trace, '-e', 'trace=write', '-P', fifo, 'sh', '-c',
+                     f'. {HA}/shellfuncs; HA_FIFO={fifo}; '
+                     '{ echo t=a; sleep 0.2; echo b=c; } | ha_clustermsg')
+        self.assertEqual(os.read(reader, 4096), b'>>>\nt=a\nb=c\n<<<\n')
+        self.assertEqual(xtest.text_of(trace).count('write('), 1)
+
     def test_ha_cf(self):
         """heartbeat itself reads it, on a host with such interfaces, and begins."""
         self.install_plugin()
