@@ -126,7 +126,7 @@ class Rules(lvm_copy.Case):
         os.mkdir(f'{self.path("allowed")}2')
         source = self.image(CHUNK, 'src', pattern=1)
         secret = self.image(CHUNK, 'outside/secret', pattern=2)
-        self.set_up_far(self.serve_command('--prefix', allowed))
+        self.set_up_far(lvm_copy.serve_command('--prefix', allowed))
         self.copy(f'file:{source}', f'file:far:{allowed}/copy', *self.far)
         self.assert_copy(source, f'{allowed}/copy')
         self.copy(f'file:far:{allowed}/copy', f'file:{self.path("back")}', *self.far)
@@ -160,7 +160,7 @@ class Rules(lvm_copy.Case):
 
     def test_read_only(self):
         source = self.image(CHUNK, 'src', pattern=1)
-        self.set_up_far(self.serve_command('--read-only'))
+        self.set_up_far(lvm_copy.serve_command('--read-only'))
         self.copy(f'file:far:{source}', f'file:{self.path("back")}', *self.far)
         self.assert_copy(source, self.path('back'))
         self.refused(f'file:{source}', f'file:far:{self.path("x")}', *self.far, say='read-only')

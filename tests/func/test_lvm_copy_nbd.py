@@ -36,15 +36,7 @@ class Exports(lvm_copy.Case):
 
     def setUp(self):
         super().setUp()
-        self.addCleanup(self.forget)
-
-    def forget(self):
-        """Manifests of exports have their place outside of our folder."""
-        folder = '/var/lib/xnbd/lvm_copy'
-        mine = self.dir.replace('/', '%2F')
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if mine in name:
-                os.unlink(os.path.join(folder, name))
+        self.addCleanup(lvm_copy.forget_manifests, self.dir)
 
     def test_refusals(self):
         source = self.image(4 * MIB, 'src', pattern=1)

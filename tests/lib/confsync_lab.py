@@ -17,6 +17,7 @@ import stat
 import subprocess
 
 import netlab
+import sshd
 import xtest
 from stonith_fixture import section
 
@@ -44,20 +45,6 @@ mount --bind "$1/home" /root
 echo "$2" >/proc/sys/kernel/hostname
 echo $pid >"$1/pid.new"; mv "$1/pid.new" "$1/pid"
 while :; do sleep 1000 & wait; done""".format(own=' '.join(OWN))
-SSHD = """ListenAddress {address}:22
-AuthorizedKeysFile {folder}/authorized_keys
-HostKey {folder}/host
-PidFile none
-UsePAM no
-StrictModes no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-UseDNS no
-LogLevel INFO
-MaxStartups 100
-Subsystem sftp internal-sftp
-"""
 # Reports of sanitizers come to the folder of the test; sshd gives its children no environment.
 SANITIZER = 'ASAN_OPTIONS=log_path={0}/sanitizer UBSAN_OPTIONS=log_path={0}/sanitizer '
 
@@ -86,8 +73,7 @@ class Node:
             os.makedirs(f'{self.folder}/{d}', 0o755)
         self._fill_etc()
         for key in ('host', 'client', 'admin'):
-            case.run_cmd('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', f'{key}-{name}', '-f',
-                         f'{self.folder}/{key}')
+            sshd.make_key(case, f'{self.folder}/{key}')
         write_file(self.at(KEY), xtest.text_of(f'{self.folder}/client'), 0o600)
         os.chmod(os.path.dirname(self.at(KEY)), 0o700)
 
@@ -209,7 +195,7 @@ class Node:
     # sshd.
 
     def public(self, key):
-        return xtest.text_of(f'{self.folder}/{key}.pub').strip()
+        return sshd.public(f'{self.folder}/{key}')
 
     def forced(self, prefix='', program=None):
         """What the peer's key may run here, and nothing else."""
@@ -220,18 +206,16 @@ class Node:
         """FORCED: command of the peer's key, '' = no forced command. Logins of administrators, as
         other tools need them, are there too."""
         command = self.forced() if forced is None else forced
-        quoted = command.replace('\\', '\\\\').replace('"', '\\"')
-        options = f'restrict,command="{quoted}" ' if command else ''
-        lines = [options + self.other.public('client'), self.other.public('admin'), *more]
-        write_file(f'{self.folder}/authorized_keys', '\n'.join(lines) + '\n')
+        lines = [sshd.entry(self.other.public('client'), command, 'restrict' if command else ''),
+                 sshd.entry(self.other.public('admin'), options=''), *(f'{m}\n' for m in more)]
+        write_file(f'{self.folder}/authorized_keys', ''.join(lines))
 
     def start_sshd(self):
-        write_file(f'{self.folder}/sshd_config',
-                   SSHD.format(address=self.address, folder=self.folder))
-        self.sshd = self.spawn('/usr/sbin/sshd', '-D', '-e', '-f', f'{self.folder}/sshd_config')
-        xtest.wait_for(lambda: 'Server listening' in self.sshd_log() or not self.sshd.is_alive(),
-                       'sshd')
-        self.case.assertTrue(self.sshd.is_alive(), self.sshd_log())
+        config = sshd.write_config(
+            f'{self.folder}/sshd_config', f'{self.folder}/authorized_keys',
+            [f'{self.folder}/host'], [self.address],
+            more=['LogLevel INFO', 'MaxStartups 100', 'Subsystem sftp internal-sftp'])
+        self.sshd = sshd.start(self.case, self.prefix, config)
 
     def stop_sshd(self):
         """And the conversations under way."""
@@ -331,8 +315,7 @@ class Case(xtest.Case):
 
     def setUp(self):
         super().setUp()
-        self.require('/usr/sbin/sshd', 'ssh', 'ssh-keygen', 'unshare', 'nsenter', 'mount', 'ip',
-                     'nft', root=True)
+        self.require(*sshd.PROGRAMS, 'nsenter', 'ip', 'nft', root=True)
         self.nodes = {}
         for name in ADDRESSES:
             self.nodes[name] = Node(self, name)

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Copies by lvm_copy, on this host and by the real ssh and sshd to 'another' one.
-
-The other host is this one: ssh's ProxyCommand starts an sshd on its pipes, with keys, /run and a
-configuration of its own, so there is no port and nothing is left behind.
-"""
+"""Copies by lvm_copy, on this host and by the real ssh and sshd to 'another' one (sshd.Far)."""
 
 import hashlib
 import json
@@ -13,11 +9,10 @@ import shlex
 import signal
 import subprocess
 
+import sshd
 import xtest
 
 CHUNK = 64 * xtest.KIB
-# With /run of its own for sshd.
-START = 'mount -t tmpfs none /run; mkdir -m 755 /run/sshd; exec /usr/sbin/sshd -i -e -f "$0"'
 
 
 def digest(path, length=None):
@@ -32,6 +27,20 @@ def write(path, text):
     with open(path, 'w') as f:
         f.write(text)
     return path
+
+
+def serve_command(*args):
+    """What a key may do."""
+    return shlex.join([xtest.program('lvm_copy'), '--serve', *args])
+
+
+def forget_manifests(mark):
+    """Those of devices and exports are outside of our folder, by names that have MARK."""
+    folder = '/var/lib/xnbd/lvm_copy'
+    mark = mark.replace('%', '%25').replace('/', '%2F')
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if mark in name:
+            os.unlink(os.path.join(folder, name))
 
 
 class Case(xtest.Case):
@@ -113,30 +122,8 @@ class Case(xtest.Case):
 
     def set_up_far(self, command=None):
         """Host 'far'. COMMAND: the key's forced one, else whatever is asked for."""
-        self.require('/usr/sbin/sshd', 'ssh', 'ssh-keygen', 'unshare', 'mount', root=True)
-        for name in ('host', 'user'):
-            if not os.path.exists(self.path(name)):
-                self.run_cmd('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', self.path(name))
-        key = xtest.text_of(self.path('user.pub')).strip()
-        host = ' '.join(xtest.text_of(self.path('host.pub')).split()[:2])
-        quoted = (command or '').replace('"', '\\"')
-        write(self.path('authorized'),
-              (f'restrict,command="{quoted}" ' if command else 'restrict ') + key + '\n')
-        write(self.path('known'), f'far {host}\n')
-        write(self.path('sshd_config'), '\n'.join([
-            f'HostKey {self.path("host")}', f'AuthorizedKeysFile {self.path("authorized")}',
-            'PidFile none', 'UsePAM no', 'StrictModes no', 'PasswordAuthentication no',
-            'KbdInteractiveAuthentication no', 'PermitRootLogin prohibit-password',
-            'LogLevel ERROR']) + '\n')
-        proxy = shlex.join(['unshare', '-m', 'sh', '-c', START, self.path('sshd_config')])
-        self.ssh_config = write(self.path('ssh_config'), '\n'.join([
-            'Host far', '  User root', f'  IdentityFile {self.path("user")}',
-            '  IdentitiesOnly yes', f'  UserKnownHostsFile {self.path("known")}',
-            f'  ProxyCommand {proxy}']) + '\n')
+        self.ssh_config = sshd.Far(self, command).config
         self.far = ('-F', self.ssh_config, '--far-program', xtest.program('lvm_copy'))
-
-    def serve_command(self, *args):
-        return shlex.join([xtest.program('lvm_copy'), '--serve', *args])
 
     @staticmethod
     def children(pid):

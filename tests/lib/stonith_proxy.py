@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import netlab
+import sshd
 import stonith_fixture
 import stonith_pdu
 import xtest
@@ -28,16 +29,16 @@ sshd:x:65533:65534::/nonexistent:/usr/sbin/nologin
 nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
 shooter:x:{uid}:{uid}::{home}:/bin/sh
 """
-# With /run of its own for sshd, and users as above.
-START = 'mount -t tmpfs none /run; mkdir -m 755 /run/sshd; mount --bind "$0/passwd" /etc/passwd; ' \
-        'mount --bind "$0/shadow" /etc/shadow; exec "$@"'
+# With users as above.
+START = sshd.RUN + 'mount --bind "$0/passwd" /etc/passwd; mount --bind "$0/shadow" /etc/shadow; ' \
+    'exec "$@"'
 
 
 class Case(stonith_fixture.Case):
 
     def setUp(self):
         super().setUp()
-        self.require('/usr/sbin/sshd', 'ssh', 'ssh-keygen', 'unshare', 'mount', root=True)
+        self.require(*sshd.PROGRAMS, root=True)
         self.node = netlab.Host(self, NODE)
         self.host.run('ip', 'link', 'add', 'link0', 'type', 'veth', 'peer', 'name', 'link0',
                       'netns', self.node.path)
@@ -56,14 +57,11 @@ class Case(stonith_fixture.Case):
 
     def make_key(self, name, kind='ed25519', bits=None):
         """Path of the private one."""
-        path = f'{self.etc}/{name}'
-        self.run_cmd('ssh-keygen', '-q', '-t', kind, *(['-b', str(bits)] if bits else []), '-N',
-                     '', '-C', name, '-f', path)
-        return path
+        return sshd.make_key(self, f'{self.etc}/{name}', kind, bits)
 
     @staticmethod
     def public(path):
-        return xtest.text_of(f'{path}.pub').strip()
+        return sshd.public(path)
 
     # The proxy's host.
 
@@ -85,26 +83,19 @@ class Case(stonith_fixture.Case):
 
     def start_sshd(self, keys, host_keys=None, more=()):
         """KEYS: private key -> command. MORE: lines of its configuration."""
-        lines = []
-        for key, command in keys.items():
-            quoted = command.replace('\\', '\\\\').replace('"', '\\"')
-            lines.append(f'restrict,from="{NODE},{NODE6}",command="{quoted}" {self.public(key)}')
-        stonith_pdu.write(f'{self.etc}/authorized_keys', '\n'.join(lines) + '\n')
+        stonith_pdu.write(f'{self.etc}/authorized_keys', ''.join(
+            sshd.entry(self.public(key), command, f'restrict,from="{NODE},{NODE6}"')
+            for key, command in keys.items()))
         stonith_pdu.write(f'{self.etc}/passwd', PASSWD.format(home=self.etc, uid=SHOOTER))
         stonith_pdu.write(f'{self.etc}/shadow',
                           ''.join(f'{u}:*:19000:0:99999:7:::\n' for u in ('root', 'shooter')))
-        conf = [f'ListenAddress {PROXY}:{PORT}', f'ListenAddress [{PROXY6}]:{PORT}',
-                f'AuthorizedKeysFile {self.etc}/authorized_keys', 'PidFile none', 'UsePAM no',
-                'StrictModes no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no',
-                'PermitRootLogin forced-commands-only', 'ExposeAuthInfo yes', 'UseDNS no',
-                'LogLevel VERBOSE', 'MaxStartups 100', *more,
-                *(f'HostKey {k}' for k in host_keys or [self.host_key])]
-        stonith_pdu.write(f'{self.etc}/sshd_config', '\n'.join(conf) + '\n')
-        self.sshd = self.spawn([*self.host.prefix, 'unshare', '-m', 'sh', '-c', START, self.etc,
-                                '/usr/sbin/sshd', '-D', '-e', '-f', f'{self.etc}/sshd_config'])
-        xtest.wait_for(lambda: 'Server listening' in self.sshd.stderr()
-                       or not self.sshd.is_alive(), 'sshd')
-        self.assertTrue(self.sshd.is_alive(), self.sshd.stderr())
+        conf = sshd.write_config(
+            f'{self.etc}/sshd_config', f'{self.etc}/authorized_keys',
+            host_keys or [self.host_key], [f'{PROXY}:{PORT}', f'[{PROXY6}]:{PORT}'],
+            'forced-commands-only', ['ExposeAuthInfo yes', 'LogLevel VERBOSE', 'MaxStartups 100',
+                                     *more])
+        self.sshd = sshd.start(self, [*self.host.prefix, 'unshare', '-m', 'sh', '-c', START,
+                                      self.etc], conf)
 
     def start_proxy(self, **options):
         """sshd with one key, n2's; and n2's configuration."""
