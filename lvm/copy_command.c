@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What lvm_copy does for a command line: a copy, a look at a copy (--verify), or the far side of
- * one (--serve). Every failure is one line and status 1, a usage error status 2.
+ * one (--serve). Every failure is one line and status 1; a command line or configuration that is
+ * wrong is status 2.
  */
 #include "copy_command.h"
 
@@ -108,9 +109,9 @@ static int copy(const struct copy_options *o, atomic_bool *stop)
 
 	if (spec_parse(&source, o->source, &err) < 0 || spec_parse(&target, o->target, &err) < 0)
 		return say(&err, USAGE);
-	if (toolsconf_read(o->config, &c, NULL, &err) < 0) {
+	if (toolsconf_load(o->config, &c) < 0) {
 		toolsconf_free(&c);
-		return say(&err, 1);
+		return USAGE;
 	}
 	fill_job(&j, o, &c);
 	toolsconf_free(&c);

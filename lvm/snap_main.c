@@ -17,19 +17,8 @@ enum { EXIT_USAGE = 2 };
 static int work(const struct snap_options *o, snap_main_fn *fn)
 {
 	struct toolsconf conf;
-	struct toolsconf_faults faults = {0};
-	struct err err = {0};
-	int status = EXIT_USAGE;
+	int status = toolsconf_load(o->config, &conf) < 0 ? EXIT_USAGE : fn(o, &conf);
 
-	if (toolsconf_read(o->config, &conf, &faults, &err) < 0) {
-		for (size_t i = 0; i < faults.count; i++)
-			log_error("%s", faults.lines[i]);
-		if (faults.count == 0)
-			log_error("%s", err.text);
-	} else {
-		status = fn(o, &conf);
-	}
-	toolsconf_forget(&faults);
 	toolsconf_free(&conf);
 	return status;
 }

@@ -7,6 +7,7 @@
 #include "toolsconf.h"
 
 #include "fsutil.h"
+#include "log.h"
 #include "str.h"
 #include "util.h"
 
@@ -254,6 +255,20 @@ int toolsconf_read(
 	if (r < 0)
 		err_set(err, EINVAL, "%s", faults->count ? faults->lines[0] : name);
 	toolsconf_forget(&own);
+	return r;
+}
+
+int toolsconf_load(const char *path, struct toolsconf *c)
+{
+	struct toolsconf_faults faults = {0};
+	struct err err = {0};
+	int r = toolsconf_read(path, c, &faults, &err);
+
+	for (size_t i = 0; i < faults.count; i++)
+		log_error("%s", faults.lines[i]);
+	if (r < 0 && faults.count == 0)
+		log_error("%s", err.text);
+	toolsconf_forget(&faults);
 	return r;
 }
 

@@ -48,6 +48,9 @@ int toolsconf_parse(
 int toolsconf_read(
 	const char *path, struct toolsconf *c, struct toolsconf_faults *f, struct err *err);
 
+/* The same for a program: each fault is a line of its log. */
+int toolsconf_load(const char *path, struct toolsconf *c);
+
 void toolsconf_free(struct toolsconf *c);
 void toolsconf_forget(struct toolsconf_faults *f);
 

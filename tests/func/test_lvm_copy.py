@@ -153,6 +153,19 @@ class Files(lvm_copy.Case):
         self.copy(f'file:{source}', f'file:{copy}')
         self.assertEqual(os.stat(copy).st_mode & 0o777, 0o640)
 
+    def test_configuration(self):
+        """Its faults are told, all of them, and are no failure of a copy."""
+        conf = lvm_copy.write(self.path('bad.conf'), 'ENABLE_MD5=7\nMIN_RATE=3\n')
+        for name, args in (('lvm_copy', ('-s', 'file:/x', '-t', f'file:{self.path("y")}')),
+                           ('lvm_snap_create', ('-s', 'lvm:/dev/vg/lv'))):
+            p = self.run_cmd(xtest.program(name), '-c', conf, *args, status=None)
+            self.assertEqual(p.returncode, 2, p.stderr)
+            lines = p.stderr.splitlines()
+            self.assertEqual(len(lines), 2)
+            for number, line in enumerate(lines, 1):
+                self.assertIn(f'{name}: error: {conf}:{number}: ', line)
+        self.refused('file:/x', f'file:{self.path("y")}', '-c', '/no/such', status=2, say='/no/such')
+
     def test_dry_run_changes_nothing(self):
         source = self.image(CHUNK, 'src', pattern=1)
         before = sorted(os.listdir(self.dir))
