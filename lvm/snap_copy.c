@@ -232,6 +232,8 @@ static void judge(struct job *j)
 		log_error("lvm_copy does not end, not even by kill -9");
 	else if (WIFEXITED(j->child_status))
 		r->copy_status = WEXITSTATUS(j->child_status);
+	else if (!j->told_to_end)
+		log_error("lvm_copy was ended by signal %d", WTERMSIG(j->child_status));
 	if (r->copy_status == 127)
 		log_error("lvm_copy could not be started");
 	if (!r->overflowed && !look(j) && r->copy_status == 0)
