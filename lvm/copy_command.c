@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MB = 1000 * 1000, USAGE = 2 };
+enum { MB = 1000 * 1000, USAGE = 2, IDLE_MS = 300 * 1000 };
 
 static int say(const struct err *err, int status)
 {
@@ -34,6 +34,12 @@ static int watch(void *owner, const struct copy_progress *p, struct err *err)
 	(void)err;
 	copy_report_progress(p);
 	return 0;
+}
+
+static struct link_options link_options_of(const struct copy_options *o, atomic_bool *stop)
+{
+	return (struct link_options){
+		.ssh_config = o->ssh_config, .program = o->far_program, .stop = stop};
 }
 
 static void fill_job(struct copy_job *j, const struct copy_options *o, const struct toolsconf *c)
@@ -58,7 +64,7 @@ static void fill_job(struct copy_job *j, const struct copy_options *o, const str
 	j->min_rate = min * MB;
 	j->max_rate = o->max_rate * MB;
 	j->abort_slow = o->abort_slow;
-	j->link = (struct link_options){.ssh_config = o->ssh_config, .program = o->far_program};
+	j->link = link_options_of(o, j->stop);
 }
 
 static int check_job(const struct copy_job *j, struct err *err)
@@ -194,7 +200,10 @@ static int verify(const struct copy_options *o, atomic_bool *stop)
 
 int copy_command(const struct copy_options *o, atomic_bool *stop)
 {
-	struct serve_rules rules = {.prefix = o->prefix, .read_only = o->read_only, .stop = stop};
+	struct serve_rules rules = {.prefix = o->prefix,
+		.read_only = o->read_only,
+		.idle_ms = o->idle == UINT64_MAX ? IDLE_MS : o->idle * 1000,
+		.stop = stop};
 
 	if (o->serve)
 		return serve_run(&rules);

@@ -15,7 +15,7 @@
 
 #define FIELD(name) offsetof(struct copy_options, name)
 
-enum { LEVEL_MAX = 19, GZIP_LEVEL_MAX = 9, RATE_MAX = 1000000 };
+enum { LEVEL_MAX = 19, GZIP_LEVEL_MAX = 9, RATE_MAX = 1000000, IDLE_MAX = 86400 };
 
 static const struct opt rows[] = {
 	{"source", 's', OPT_TEXT, FIELD(source), "SOURCE", 0, 0, "what is copied"},
@@ -63,6 +63,8 @@ static const struct opt rows[] = {
 	{"prefix", 0, OPT_TEXT, FIELD(prefix), "FOLDER", 0, 0,
 		"with --serve: only what lies below FOLDER"},
 	{"read-only", 0, OPT_FLAG, FIELD(read_only), NULL, 0, 0, "with --serve: write nothing"},
+	{"idle", 0, OPT_NUMBER, FIELD(idle), "SECONDS", 0, IDLE_MAX,
+		"with --serve: end after so long without a word (default 300)"},
 	{"help", 'h', OPT_FLAG, FIELD(help), NULL, 0, 0, "show this text"},
 	{"version", 'V', OPT_FLAG, FIELD(version), NULL, 0, 0, "show the version"},
 };
@@ -70,7 +72,7 @@ static const struct opt rows[] = {
 const struct opt_set copy_options_set = {
 	.usage = "lvm_copy -s SOURCE -t TARGET [OPTION ...]\n"
 		 "       lvm_copy --verify COPY [-m FILE] [OPTION ...]\n"
-		 "       lvm_copy --serve [--prefix FOLDER] [--read-only]",
+		 "       lvm_copy --serve [--prefix FOLDER] [--read-only] [--idle SECONDS]",
 	.about = "Copies files, devices, logical volumes and NBD exports, here and to other hosts; "
 		 "the last copy stays until the new one is whole. SOURCE and TARGET: "
 		 "file:[HOST:]/PATH, lvm:[HOST:]/dev/VG/LV, dev:[HOST:]/dev/NAME, nbd:URI.",
@@ -150,15 +152,15 @@ int copy_options_parse(struct copy_options *o, int argc, char **argv, struct err
 {
 	int rest;
 
-	*o = (struct copy_options){.min_rate = UINT64_MAX};
+	*o = (struct copy_options){.min_rate = UINT64_MAX, .idle = UINT64_MAX};
 	if (opt_parse(&copy_options_set, argc, argv, o, &rest, err) < 0)
 		return -EINVAL;
 	if (o->help || o->version)
 		return 0;
 	if (rest < argc)
 		return err_set(err, EINVAL, "'%.60s': one argument too many", argv[rest]);
-	if (!o->serve && (o->prefix || o->read_only))
-		return err_set(err, EINVAL, "--prefix and --read-only go with --serve");
+	if (!o->serve && (o->prefix || o->read_only || o->idle != UINT64_MAX))
+		return err_set(err, EINVAL, "--prefix, --read-only and --idle go with --serve");
 	if (o->serve)
 		return check_serve(o, err);
 	if (o->verify && !o->source && !o->target)

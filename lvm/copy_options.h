@@ -12,6 +12,7 @@ struct copy_options {
 		*prefix;
 	uint64_t level, chunk, threads;
 	uint64_t min_rate, max_rate; /* MB/s; UINT64_MAX = not given */
+	uint64_t idle;               /* s; the same */
 	bool gzip, zstd, prepare, incremental, trust, resume, restore, stable, abort_slow, json,
 		dry_run, quiet, serve, read_only, help, version;
 	bool readback; /* of --verify=readback */

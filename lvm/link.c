@@ -7,35 +7,59 @@
  */
 #include "link.h"
 
-#include "fsutil.h"
+#include "clock.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
+
+enum { LOOK_MS = 250, LAST_WORDS_MS = 2000 };
 
 extern char **environ;
 
 void link_init(struct link *l, int in, int out, const char *host)
 {
 	*l = (struct link){.in = in, .out = out, .pid = -1, .host = host};
+	link_ear_init(&l->ear);
 	pthread_mutex_init(&l->sending, NULL);
 	pthread_mutex_init(&l->receiving, NULL);
 	pthread_cond_init(&l->turned, NULL);
 }
 
+/* Until something can be done with FD. A signal may come between two looks, and wakes nobody. */
+static int wait_for(const struct link *l, int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	uint64_t began = clock_ms();
+
+	while (poll(&p, 1, LOOK_MS) <= 0) {
+		if (l->stop && atomic_load(l->stop))
+			return -EINTR;
+		if (l->idle_ms && clock_ms() - began >= l->idle_ms)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
 /* 0, -EPIPE: the end before the first byte, or -errno. */
-static int read_all(int fd, uint8_t *bytes, size_t len)
+static int read_all(const struct link *l, uint8_t *bytes, size_t len)
 {
 	size_t used = 0;
 
 	while (used < len) {
-		ssize_t n = read(fd, bytes + used, len - used);
+		int ret = wait_for(l, l->in, POLLIN);
+		ssize_t n;
 
+		if (ret < 0)
+			return ret;
+		n = read(l->in, bytes + used, len - used);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -47,14 +71,25 @@ static int read_all(int fd, uint8_t *bytes, size_t len)
 	return 0;
 }
 
+/* What a reader or writer of L has failed with. */
+static int fault(const struct link *l, int code, struct err *err)
+{
+	if (code == EINTR)
+		return err_set(err, EINTR, "interrupted");
+	if (code == ETIMEDOUT)
+		return err_set(err, ETIMEDOUT, "%s: has been silent for %llu s", l->host,
+			(unsigned long long)(l->idle_ms / 1000));
+	return err_set(err, code, "%s: the connection has ended", l->host);
+}
+
 int link_receive(struct link *l, enum wire_type *ret_type, struct buf *b, struct err *err)
 {
 	uint8_t header[WIRE_HEADER], *room;
-	int ret = read_all(l->in, header, sizeof(header));
+	int ret = read_all(l, header, sizeof(header));
 	size_t len;
 
 	if (ret < 0)
-		return err_set(err, -ret, "%s: the connection has ended", l->host);
+		return fault(l, -ret, err);
 	len = get_u32(header + 4);
 	if (len > WIRE_MAX)
 		return err_set(err, EPROTO, "%s: does not speak lvm_copy's protocol", l->host);
@@ -65,9 +100,11 @@ int link_receive(struct link *l, enum wire_type *ret_type, struct buf *b, struct
 	room = buf_reserve(b, len);
 	if (!room)
 		return err_set(err, ENOMEM, "%s: no memory for %zu bytes", l->host, len);
-	ret = read_all(l->in, room, len);
-	if (ret < 0)
+	ret = read_all(l, room, len);
+	if (ret == -EPIPE || ret == -ECONNRESET)
 		return err_set(err, ECONNRESET, "%s: the connection was cut", l->host);
+	if (ret < 0)
+		return fault(l, -ret, err);
 	buf_added(b, len);
 	return 0;
 }
@@ -107,7 +144,10 @@ static int find_reason(struct link *l, int code, struct err *err)
 	enum wire_type type;
 	struct buf b;
 
-	err_sys(&why, code, "%s: the connection was cut", l->host);
+	if (code == EINTR)
+		fault(l, code, &why);
+	else
+		err_sys(&why, code, "%s: the connection was cut", l->host);
 	buf_init(&b, WIRE_MAX);
 	pthread_mutex_lock(&l->receiving);
 	while (l->dead.code == 0 && code == EPIPE && link_receive(l, &type, &b, &ended) == 0) {
@@ -124,6 +164,27 @@ static int find_reason(struct link *l, int code, struct err *err)
 	return -err->code;
 }
 
+/* To ssh it never blocks: who is to end must not wait for a host that takes nothing. */
+static int write_all(const struct link *l, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len > 0) {
+		ssize_t n = write(l->out, p, len);
+		int ret = n < 0 && errno != EINTR ? -errno : 0;
+
+		if (ret == -EAGAIN)
+			ret = wait_for(l, l->out, POLLOUT);
+		if (ret < 0)
+			return ret;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 static int send_locked(
 	struct link *l, enum wire_type type, const struct buf *head, const void *bytes, size_t len)
 {
@@ -133,10 +194,10 @@ static int send_locked(
 
 	set_u32(header, (uint32_t)type);
 	set_u32(header + 4, (uint32_t)(head_len + len));
-	ret = fs_write_all(l->out, header, sizeof(header));
+	ret = write_all(l, header, sizeof(header));
 	if (ret == 0 && head_len)
-		ret = fs_write_all(l->out, buf_bytes(head), head_len);
-	return ret == 0 && len ? fs_write_all(l->out, bytes, len) : ret;
+		ret = write_all(l, buf_bytes(head), head_len);
+	return ret == 0 && len ? write_all(l, bytes, len) : ret;
 }
 
 int link_send(struct link *l, enum wire_type type, const struct buf *head, const void *bytes,
@@ -198,36 +259,51 @@ static void plain_host(const char *host, char out[SPEC_HOST_MAX])
 	out[used] = 0;
 }
 
-static int spawn(struct link *l, const struct link_options *o, int in, int out, struct err *err)
+enum { WORDS_MAX = 16 };
+
+static void fill_words(const char *words[WORDS_MAX], const struct link_options *o, const char *host)
+{
+	size_t n = 0;
+
+	words[n++] = "ssh";
+	words[n++] = "-T";
+	words[n++] = "-oBatchMode=yes";
+	words[n++] = "-oConnectTimeout=30";
+	words[n++] = "-oServerAliveInterval=15";
+	words[n++] = "-oServerAliveCountMax=4";
+	if (o->ssh_config) {
+		words[n++] = "-F";
+		words[n++] = o->ssh_config;
+	}
+	words[n++] = "--";
+	words[n++] = host;
+	words[n++] = o->program ? o->program : "lvm_copy";
+	words[n++] = "--serve";
+	words[n] = NULL;
+}
+
+static int spawn(
+	struct link *l, const struct link_options *o, const int streams[3], struct err *err)
 {
 	char host[SPEC_HOST_MAX];
-	const char *argv[16] = {"ssh", "-T", "-oBatchMode=yes", "-oServerAliveInterval=15",
-		"-oServerAliveCountMax=4"};
-	size_t n = 5;
+	const char *words[WORDS_MAX];
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t set;
 	int e;
 
 	plain_host(l->host, host);
-	if (o->ssh_config) {
-		argv[n++] = "-F";
-		argv[n++] = o->ssh_config;
-	}
-	argv[n++] = "--";
-	argv[n++] = host;
-	argv[n++] = o->program ? o->program : "lvm_copy";
-	argv[n++] = "--serve";
+	fill_words(words, o, host);
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
+	for (int i = 0; i < 3; i++)
+		posix_spawn_file_actions_adddup2(&files, streams[i], i);
 	posix_spawnattr_init(&attr);
 	sigemptyset(&set);
 	posix_spawnattr_setsigmask(&attr, &set);
 	sigaddset(&set, SIGPIPE);
 	posix_spawnattr_setsigdefault(&attr, &set);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	e = posix_spawnp(&l->pid, "ssh", &files, &attr, (char *const *)argv, environ);
+	e = posix_spawnp(&l->pid, "ssh", &files, &attr, (char *const *)(uintptr_t)words, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
 	if (e) {
@@ -235,6 +311,30 @@ static int spawn(struct link *l, const struct link_options *o, int in, int out, 
 		return err_sys(err, e, "ssh could not be started");
 	}
 	return 0;
+}
+
+/* It has closed its output, and may be about to say why. */
+static void wait_for_ssh(const struct link *l)
+{
+	CLEANUP_FD int fd = pidfd_open(l->pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (fd >= 0)
+		poll(&p, 1, LAST_WORDS_MS);
+}
+
+/* No answer: what ssh has said last is the reason. */
+static int no_answer(struct link *l, int code, struct err *err)
+{
+	char said[LINK_EAR_LINE];
+	struct err ignored;
+
+	wait_for_ssh(l);
+	link_cut(l);
+	link_close(l, &ignored);
+	link_ear_end(&l->ear, said);
+	return err_set(err, code, "%s: cannot be reached by ssh, or has no lvm_copy for us%s%s",
+		l->host, said[0] ? ": " : "", said);
 }
 
 static int say_hello(struct link *l, struct err *err)
@@ -249,32 +349,46 @@ static int say_hello(struct link *l, struct err *err)
 	if (ret == 0 && !wire_is_hello(buf_bytes(&answer), buf_len(&answer)))
 		ret = err_set(err, EPROTO, "%s: another version of lvm_copy", l->host);
 	else if (ret == -EPIPE || ret == -ECONNRESET)
-		ret = err_set(err, -ret, "%s: cannot be reached by ssh, or has no lvm_copy for us",
-			l->host);
+		ret = no_answer(l, -ret, err);
+	if (ret == 0)
+		link_ear_pass(&l->ear);
 	buf_done(&question);
 	buf_done(&answer);
 	return ret;
 }
 
+/* Ours: l->in, l->out, which does not block, and the ear; STREAMS are ssh's. */
+static int make_pipes(struct link *l, int streams[3], struct err *err)
+{
+	int to[2], from[2];
+
+	if (pipe2(to, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "%s: a pipe", l->host);
+	streams[0] = to[0];
+	l->out = to[1];
+	if (pipe2(from, O_CLOEXEC) < 0 || fcntl(l->out, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, errno, "%s: a pipe", l->host);
+	l->in = from[0];
+	streams[1] = from[1];
+	return link_ear_begin(&l->ear, &streams[2], err);
+}
+
 struct link *link_new(const char *host, const struct link_options *options, struct err *err)
 {
 	struct link *l = malloc(sizeof(*l));
-	int to[2] = {-1, -1}, from[2] = {-1, -1};
-	int ret;
+	int streams[3] = {-1, -1, -1}, ret;
 
-	if (!l || pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0) {
-		err_set(err, l ? errno : ENOMEM, "%s: no pipes, or no memory", host);
-		for (size_t i = 0; i < 2; i++) {
-			fd_close(&to[i]);
-			fd_close(&from[i]);
-		}
-		free(l);
+	if (!l) {
+		err_sys(err, ENOMEM, "%s", host);
 		return NULL;
 	}
-	link_init(l, from[0], to[1], host);
-	ret = spawn(l, options, to[0], from[1], err);
-	close(to[0]);
-	close(from[1]);
+	link_init(l, -1, -1, host);
+	l->stop = options->stop;
+	ret = make_pipes(l, streams, err);
+	if (ret == 0)
+		ret = spawn(l, options, streams, err);
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++)
+		fd_close(&streams[i]);
 	if (ret == 0)
 		ret = say_hello(l, err);
 	if (ret == 0)
@@ -314,6 +428,7 @@ void link_free(struct link *l)
 	link_cut(l);
 	if (l->pid > 0)
 		link_close(l, &ignored);
+	link_ear_end(&l->ear, NULL);
 	pthread_cond_destroy(&l->turned);
 	pthread_mutex_destroy(&l->receiving);
 	pthread_mutex_destroy(&l->sending);

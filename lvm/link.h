@@ -10,19 +10,25 @@
 
 #include "buf.h"
 #include "err.h"
+#include "link_ear.h"
 #include "wire.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 struct link_options {
 	const char *ssh_config; /* -F of ssh; NULL = the user's own */
 	const char *program;    /* lvm_copy over there; NULL = "lvm_copy". A forced command wins */
+	atomic_bool *stop;      /* ends whoever waits for the other side; NULL = never */
 };
 
 struct link {
 	int in, out;
 	pid_t pid; /* of ssh, -1 = none */
+	struct link_ear ear;
+	atomic_bool *stop; /* -EINTR for who waits */
+	uint64_t idle_ms;  /* -ETIMEDOUT for who has read nothing for so long; 0 = never */
 	const char *host;
 	pthread_mutex_t sending, receiving;
 	pthread_cond_t turned;

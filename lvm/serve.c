@@ -370,6 +370,7 @@ int serve_run(const struct serve_rules *rules)
 	int ret;
 
 	link_init(&s.link, STDIN_FILENO, STDOUT_FILENO, "the other side");
+	s.link.idle_ms = rules->idle_ms;
 	buf_init(&s.in, WIRE_MAX);
 	buf_init(&s.out, WIRE_MAX);
 	ret = session(&s, &err);

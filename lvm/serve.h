@@ -10,10 +10,12 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct serve_rules {
 	const char *prefix; /* only what lies below it; NULL = anything */
 	bool read_only;     /* nothing is written */
+	uint64_t idle_ms;   /* it ends when it has heard nothing for so long; 0 = never */
 	atomic_bool *stop;
 };
 

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lvm_copy to and from another host by ssh, and what the far side lets nobody do."""
 
+import fcntl
+import json
 import os
 import random
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import lvm_copy  # noqa: E402
+import sshd  # noqa: E402
 import xtest  # noqa: E402
 from lvm_copy import CHUNK  # noqa: E402
 from xtest import MIB  # noqa: E402
@@ -112,6 +116,72 @@ class Far(lvm_copy.Case):
         self.refused('file:far:/no/such', f'file:{self.path("x")}', *self.far, say='No such file')
         self.refused(f'file:{source}', 'file:elsewhere.invalid:/x', *self.far, say='ssh')
         self.assertFalse(os.path.exists(self.path('x')))
+
+
+class Cut(lvm_copy.Case):
+    """Nobody answers, and nobody says so: who is told to end does not wait for that."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab = sshd.Lab(self, lvm_copy.serve_command())
+        self.source = self.image(16 * MIB, 'src', pattern=1)
+
+    def start_there(self, *args):
+        return self.spawn([*self.lab.a.prefix, *self.argv(
+            f'file:{self.source}', f'file:far:{self.path("copy")}', '-F', self.lab.far.config,
+            *args)])
+
+    def assert_interrupted(self, d):
+        d.send_signal(signal.SIGTERM)
+        self.assertEqual(d.wait(25), 1)
+        self.assertIn('lvm_copy: error: interrupted\n', d.stderr())
+        self.assertEqual(d.stderr().count(' error: '), 1)
+
+    def test_while_it_connects(self):
+        self.lab.cut()
+        d = self.start_there()
+        xtest.wait_for(lambda: self.children(d.pid), 'ssh')
+        self.assert_interrupted(d)
+
+    def test_while_it_sends(self):
+        """All buffers are full."""
+        self.image(64 * MIB, 'src', pattern=1)
+        d = self.begin('--max-rate=20')
+        self.lab.cut()
+        xtest.wait_for(lambda: self.is_stuck(d), 'nothing is sent any more')
+        self.assert_interrupted(d)
+
+    @staticmethod
+    def is_stuck(d):
+        before = xtest.text_of(f'/proc/{d.pid}/io')
+        time.sleep(1)
+        return xtest.text_of(f'/proc/{d.pid}/io').split()[:4] == before.split()[:4]
+
+    def begin(self, *args):
+        """The first bytes have arrived."""
+        d, partial = self.start_there(*args), self.path('copy.partial')
+
+        def is_begun():
+            self.assertTrue(d.is_alive(), d.stderr())
+            return os.path.exists(partial) and os.stat(partial).st_blocks
+        xtest.wait_for(is_begun, 'begun')
+        return d
+
+    def test_silence(self):
+        """The far side ends as well, and another one may write there."""
+        self.lab.far.allow(lvm_copy.serve_command('--idle', '10'))
+        d = self.begin('--max-rate=1')
+        self.lab.cut()
+        xtest.wait_for(self.is_free, 'the lock', 60, 0.2)
+        d.kill()
+
+    def is_free(self):
+        with open(self.path('copy.partial')) as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                return False
 
 
 class Rules(lvm_copy.Case):
