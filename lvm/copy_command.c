@@ -9,14 +9,12 @@
 #include "copy.h"
 #include "copy_report.h"
 #include "log.h"
-#include "medium.h"
 #include "serve.h"
-#include "stored.h"
+#include "source_far.h"
 #include "toolsconf.h"
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,77 +122,79 @@ static int copy(const struct copy_options *o, atomic_bool *stop)
 	return check_job(&j, &err) < 0 ? say(&err, USAGE) : run_copy(o, &j);
 }
 
-static struct medium *open_copy(const struct spec *s, struct err *err)
+/* A copy is compared as in a restore, by whoever has it, and what was read is for nobody. */
+static int check_chunk(void *owner, struct chunk *c, struct err *err)
 {
-	int fd;
+	struct source *s = owner;
 
-	if (s->kind == SPEC_NBD)
-		return medium_nbd_new(s->path, MEDIUM_READ, err);
-	fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0) {
-		err_sys(err, errno, "%s", s->path);
-		return NULL;
-	}
-	return medium_fd_new(fd, s->path, MEDIUM_READ, err);
+	c->len = manifest_chunk_len(&s->head, c->index);
+	return s->ops->read(s, c, NULL, err);
 }
 
-static int check_copy(const struct spec *s, const struct manifest *m, const struct copy_options *o,
-	atomic_bool *stop, struct err *err)
+static int forget_chunk(void *owner, struct chunk *c, struct err *err)
 {
-	struct medium *medium = open_copy(s, err);
-	uint64_t wanted = stored_size(m);
-	int ret;
+	(void)owner;
+	(void)c;
+	(void)err;
+	return 0;
+}
 
-	if (!medium)
-		return -err->code;
-	if (s->kind == SPEC_FILE ? medium->size != wanted : medium->size < wanted)
-		ret = err_set(err, EBADMSG, "%s: has %llu bytes, its manifest says %llu", s->path,
-			(unsigned long long)medium->size, (unsigned long long)wanted);
-	else
-		ret = stored_check(medium, m, s->path,
-			o->threads ? (unsigned)o->threads : COPY_THREADS, stop, err);
-	medium_free(medium);
-	return ret;
+static void cut_copy(void *owner)
+{
+	struct source *s = owner;
+
+	if (s->ops->cut)
+		s->ops->cut(s);
+}
+
+static int check_copy(
+	struct source *s, const struct copy_options *o, atomic_bool *stop, struct err *err)
+{
+	struct pipeline p = {.end = manifest_chunks(&s->head),
+		.chunk_size = s->head.chunk_size,
+		.threads = o->threads ? (unsigned)o->threads : COPY_THREADS,
+		.stop = stop,
+		.make = check_chunk,
+		.take = forget_chunk,
+		.cut = cut_copy,
+		.owner = s};
+	int ret = pipeline_run(&p, err);
+
+	return ret < 0 ? ret : s->ops->finish(s, err);
 }
 
 /* COPY may be a mere path. */
-static int parse_copy(const char *text, struct spec *s, struct err *err)
+static int parse_copy(const struct copy_options *o, struct spec *s, struct err *err)
 {
 	CLEANUP_FREE char *whole = NULL;
-	int ret = spec_parse(s, text, err);
+	int ret = spec_parse(s, o->verify, err);
 
-	if (ret < 0 && text[0] == '/' && asprintf(&whole, "file:%s", text) > 0)
+	if (ret < 0 && o->verify[0] == '/' && asprintf(&whole, "file:%s", o->verify) > 0)
 		ret = spec_parse(s, whole, err);
-	if (ret == 0 && s->host[0])
-		return err_set(err, EINVAL,
-			"--verify: a copy is read on its own host (ssh %s lvm_copy --verify ...)",
-			s->host);
+	if (ret == 0 && s->host[0] && o->manifest)
+		return err_set(err, EINVAL, "--manifest: only for a copy on this host");
 	return ret;
 }
 
 static int verify(const struct copy_options *o, atomic_bool *stop)
 {
-	char path[PATH_MAX];
-	const char *manifest = o->manifest;
-	struct manifest m = {0};
+	const struct link_options link = link_options_of(o, stop);
+	const struct source_want want = {.restore = true, .check = true, .manifest = o->manifest};
+	struct source *source;
 	struct err err = {0};
 	struct spec s;
 	int ret;
 
-	if (parse_copy(o->verify, &s, &err) < 0)
+	if (parse_copy(o, &s, &err) < 0)
 		return say(&err, USAGE);
-	if (!manifest && s.kind != SPEC_FILE && target_manifest_of(&s, path, &err) == 0)
-		manifest = path;
-	ret = stored_manifest(s.path, manifest, &m, &err);
-	if (ret == 0)
-		ret = check_copy(&s, &m, o, stop, &err);
-	if (ret == 0 && o->json)
-		printf("{\"success\":true,\"size\":%llu,\"chunks\":%llu}\n",
-			(unsigned long long)m.head.size, (unsigned long long)m.count);
+	source = s.host[0] ? source_far_new(&s, &want, &link, &err)
+			   : source_local_new(&s, &want, &err);
+	ret = source ? check_copy(source, o, stop, &err) : -err.code;
+	if (o->json)
+		copy_report_check_json(source ? &source->head : NULL, ret < 0 ? &err : NULL);
 	else if (ret == 0 && !o->quiet)
-		printf("%s: good, %llu bytes of %s\n", s.path, (unsigned long long)m.head.size,
-			m.head.source);
-	manifest_done(&m);
+		copy_report_check_text(&s, &source->head);
+	source_free(source);
 	return ret < 0 ? say(&err, 1) : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "str.h"
 #include "util.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,6 +144,36 @@ void copy_report_json(
 		json_object_set_new(top, "error", printable(err->text));
 	else if (!job->dry_run && !job->prepare)
 		add_result(top, r);
+	json_dumpf(top, stdout, JSON_COMPACT);
+	printf("\n");
+	json_decref(top);
+}
+
+void copy_report_check_text(const struct spec *copy, const struct manifest_head *h)
+{
+	printf("%s%s%s: good, %llu bytes of %s\n", copy->host, *copy->host ? ":" : "", copy->path,
+		(unsigned long long)h->size, h->source);
+}
+
+/* What cannot be reached or opened now may be good; what cannot be read is not. */
+static bool is_damage(const struct err *err)
+{
+	return err->code == EBADMSG || err->code == EIO;
+}
+
+void copy_report_check_json(const struct manifest_head *h, const struct err *err)
+{
+	json_t *top = json_object(), *text;
+
+	json_object_set_new(top, "success", json_boolean(!err));
+	if (err) {
+		text = json_string(err->text);
+		json_object_set_new(top, "damaged", json_boolean(is_damage(err)));
+		json_object_set_new(top, "error", text ? text : json_string("not UTF-8"));
+	} else {
+		json_object_set_new(top, "size", json_integer((json_int_t)h->size));
+		json_object_set_new(top, "chunks", json_integer((json_int_t)manifest_chunks(h)));
+	}
 	json_dumpf(top, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(top);

@@ -21,4 +21,9 @@ void copy_report_text(const struct copy_job *job, const struct copy_result *r);
 void copy_report_json(
 	const struct copy_job *job, const struct copy_result *r, const struct err *err);
 
+/* A copy with this head was compared with its manifest. */
+void copy_report_check_text(const struct spec *copy, const struct manifest_head *h);
+/* HEAD may be NULL if there is ERR, which is NULL after a success. */
+void copy_report_check_json(const struct manifest_head *h, const struct err *err);
+
 #endif

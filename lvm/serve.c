@@ -198,6 +198,7 @@ static int give_chunk(struct serve *s, struct err *err)
 	ret = s->source->ops->read(s->source, c, p.flags & WIRE_KNOWN ? p.hash : NULL, err);
 	if (ret < 0)
 		return ret;
+	c->same = c->same || p.flags & WIRE_CHECK;
 	p.flags = (c->zero ? WIRE_ZERO : 0U) | (c->same ? WIRE_SAME : 0U);
 	memcpy(p.hash, c->hash, CODEC_HASH);
 	wire_put_piece(&s->out, &p);

@@ -37,6 +37,7 @@ struct source {
 struct source_want {
 	uint32_t chunk_size;  /* 0 = the usual */
 	bool restore;         /* it is a copy with a manifest: unpack and check it */
+	bool check;           /* of a restore: no bytes, it is read to see that they are right */
 	const char *manifest; /* of a restore; NULL = where it belongs */
 	bool cached;          /* through the page cache; a source here only */
 };

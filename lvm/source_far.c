@@ -15,6 +15,7 @@ struct source_far {
 	struct source source;
 	const struct spec *spec;
 	struct link *link;
+	bool check; /* no bytes are wanted */
 };
 
 static struct source_far *of(struct source *s)
@@ -43,6 +44,8 @@ static int take_piece(struct source_far *f, struct chunk *c, const uint8_t *know
 	memcpy(c->hash, p.hash, CODEC_HASH);
 	c->zero = p.flags & WIRE_ZERO;
 	c->same = p.flags & WIRE_SAME;
+	if (c->same && f->check)
+		return 0;
 	if (c->same)
 		return known && memcmp(known, p.hash, CODEC_HASH) == 0
 			? 0
@@ -63,8 +66,10 @@ static int far_read(struct source *s, struct chunk *c, const uint8_t *known, str
 	struct buf question, answer;
 	int ret;
 
+	if (f->check)
+		p.flags = WIRE_CHECK;
 	if (known) {
-		p.flags = WIRE_KNOWN;
+		p.flags |= WIRE_KNOWN;
 		memcpy(p.hash, known, CODEC_HASH);
 	}
 	buf_init(&question, WIRE_PIECE);
@@ -140,6 +145,7 @@ struct source *source_far_new(const struct spec *spec, const struct source_want 
 	}
 	f->source.ops = &far_ops;
 	f->spec = spec;
+	f->check = want->check;
 	f->link = link_new(spec->host, options, err);
 	if (f->link && open_far(f, want, err) == 0)
 		return &f->source;

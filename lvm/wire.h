@@ -55,6 +55,7 @@ enum {
 	WIRE_SAME = 2,   /* the target has it: no bytes */
 	WIRE_ZERO = 4,   /* all zeros: no bytes */
 	WIRE_PACKED = 8, /* bytes are as stored */
+	WIRE_CHECK = 16, /* GET: it is read and checked, and answered by SAME */
 };
 struct wire_piece {
 	uint64_t index;

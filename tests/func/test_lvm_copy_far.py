@@ -118,6 +118,34 @@ class Far(lvm_copy.Case):
         self.assertFalse(os.path.exists(self.path('x')))
 
 
+    def test_verify(self):
+        """A copy is compared where it lies; only the result comes."""
+        source = self.sparse(5 * MIB + 12345)
+        for name, args in METHODS.items():
+            there = f'{self.there}/{name}'
+            self.copy(f'file:{source}', f'file:far:{there}', SMALL, *args, *self.far)
+            said = self.verify(f'file:far:{there}', '--json', *self.far)
+            self.assertEqual(json.loads(said),
+                             {'success': True, 'size': 5 * MIB + 12345, 'chunks': 81})
+            with open(there, 'r+b') as f:
+                f.seek(-1, os.SEEK_END)
+                f.write(b'!')
+            self.assertIn('damaged', self.verdict(f'file:far:{there}', True)['error'])
+        os.unlink(f'{self.there}/plain')
+        self.assertIn('No such file', self.verdict(f'file:far:{self.there}/plain', False)['error'])
+        self.assertIn('nowhere.invalid: cannot be reached',
+                      self.verdict('file:nowhere.invalid:/x', False)['error'])
+        p = self.run_cmd(xtest.program('lvm_copy'), '--verify', 'file:far:/x', '-m', '/y',
+                         status=None)
+        self.assertEqual(p.returncode, 2)
+
+    def verdict(self, copy, damaged):
+        """What is said of one that cannot be found good."""
+        found = json.loads(self.verify(copy, '--json', *self.far, status=1))
+        self.assertEqual((found['success'], found['damaged']), (False, damaged), found)
+        return found
+
+
 class Cut(lvm_copy.Case):
     """Nobody answers, and nobody says so: who is told to end does not wait for that."""
 
