@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Commands of xnbd-backup; see command.h. The small ones are here: plan, check, stop. All but
- * `plan` need a configuration without faults; `plan` takes from it where the wrapper is, if it is
- * there.
+ * `plan` need a configuration without faults; `plan` is there to make one.
  */
 #include "command.h"
 

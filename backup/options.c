@@ -76,6 +76,7 @@ static int check_options(const struct options *o, struct err *err)
 		{o->force, "force", BIT(RUN)},
 		{o->dry_run, "dry-run", BIT(RUN)},
 		{o->quiet, "quiet", BIT(RUN) | BIT(VERIFY)},
+		{o->config, "config", ~BIT(PLAN)},
 		{o->control, "control", BIT(PLAN)},
 		{o->group, "target-group", BIT(PLAN)},
 		{o->json, "json", BIT(RUN) | BIT(STATUS) | BIT(VERIFY) | BIT(LIST)},
@@ -93,7 +94,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *err)
 {
 	int rest;
 
-	*o = (struct options){.config = CONFIG_DEFAULT};
+	*o = (struct options){0};
 	if (opt_parse(&options_set, argc, argv, o, &rest, err) < 0)
 		return -EINVAL;
 	if (o->help || o->version)
@@ -106,7 +107,11 @@ int options_parse(struct options *o, int argc, char **argv, struct err *err)
 	o->operand_count = (size_t)(argc - rest - 1);
 	if (o->operand_count > 0 && !commands[o->command].takes_volumes)
 		return err_set(err, EINVAL, "'%.60s': one argument too many", o->operands[0]);
-	return check_options(o, err);
+	if (check_options(o, err) < 0)
+		return -EINVAL;
+	if (!o->config)
+		o->config = CONFIG_DEFAULT;
+	return 0;
 }
 
 int options_usage_status(int argc, char **argv)
