@@ -42,14 +42,17 @@ int hook_run(const char *what, const char *command, uint64_t seconds, struct sto
 
 int hook_is_active(const char *command, struct stop *stop, struct err *err)
 {
+	struct err why = {0};
 	struct child c;
 	int r;
 
 	child_init(&c);
-	r = run(&c, command, ACTIVE_SECONDS, stop, NULL, 0, err);
-	if (r == 0 && WIFEXITED(c.status) && WEXITSTATUS(c.status) < EXIT_NOT_RUN)
+	r = run(&c, command, ACTIVE_SECONDS, stop, NULL, 0, &why);
+	if (r < 0)
+		err_set(err, -r, "active-if: %s", why.text);
+	else if (WIFEXITED(c.status) && WEXITSTATUS(c.status) < EXIT_NOT_RUN)
 		r = WEXITSTATUS(c.status) == 0;
-	else if (r == 0) /* the shell's words for: no such command, not to be run */
+	else /* the shell's words for: no such command, not to be run */
 		r = child_judge(&c, "active-if", err);
 	child_done(&c);
 	return r;

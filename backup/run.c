@@ -184,7 +184,7 @@ static int check_active(struct run *r)
 	if (r->config->general.active_if)
 		is = hook_is_active(r->config->general.active_if, &r->stop, &err);
 	if (is < 0)
-		log_error("active-if: %s", err.text);
+		log_error("%s", err.text);
 	else if (is == 0 && !r->options->quiet && !r->options->json)
 		printf("this is not the active node: nothing is done\n");
 	else if (is == 0 && r->options->json)
