@@ -192,15 +192,15 @@ static int check_active(struct run *r)
 	return is;
 }
 
-/* The time limit is no reason to be silent: nobody was there who knows. */
+/* The time limit is no reason to be silent: nobody was there who knows. Nor does it end the mail.
+ */
 static bool wants_telling(struct run *r)
 {
 	bool is_late = r->stop.is_late;
 
-	if (is_late) {
+	if (is_late)
 		r->stop.is_due = r->stop.is_late = false;
-		r->stop.until = 0;
-	}
+	r->stop.until = 0;
 	return (r->failed || r->exports.code || is_late) && !r->options->dry_run && !r->stop.is_due;
 }
 
