@@ -7,10 +7,12 @@
 #include "config.h"
 
 #include "conf_objects.h"
+#include "spec.h"
 #include "util.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { SOCKET_BYTES = 107, COMMAND_MAX = 4096, MINUTES_MAX = 60 * 24 * 31 };
@@ -124,20 +126,23 @@ static void read_volumes(struct conf *f, struct config *c)
 	}
 }
 
-/* The place of any of its copies, for comparisons: %t and %n stay what they are. */
-static void place_of(const struct config_volume *v, char out[NAMING_TEXT_MAX])
+/* The place of any of its copies, for comparisons: written as all are, with the same %t and %n. */
+static void place_of(const struct config_volume *v, char out[SPEC_TEXT_MAX])
 {
 	struct naming_values values = {v->name, naming_source(v->source), 0, 1};
+	char text[NAMING_TEXT_MAX];
+	struct spec s;
 	struct err err;
 
-	if (naming_expand(v->target, &values, out, &err) < 0)
-		out[0] = 0;
+	out[0] = 0;
+	if (naming_expand(v->target, &values, text, &err) == 0 && spec_parse(&s, text, &err) == 0)
+		spec_print(&s, false, out);
 }
 
 static const struct config_volume *same_place(
 	const struct config *c, const struct config_volume *v, size_t count)
 {
-	char own[NAMING_TEXT_MAX], other[NAMING_TEXT_MAX];
+	char own[SPEC_TEXT_MAX], other[SPEC_TEXT_MAX];
 
 	place_of(v, own);
 	for (size_t i = 0; i < count; i++) {
@@ -164,6 +169,24 @@ static void check_volumes(struct conf *f, const char *path, struct config *c)
 	}
 }
 
+/* What would be wrong with volumes of exports is found now, by two that no section is called as. */
+static void check_exports(struct conf *f, const char *path, struct config *c)
+{
+	static const char *const names[] = {"_export_1", "_export_2"};
+	const size_t count = c->count;
+	char source[64];
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && !err.code; i++) {
+		snprintf(source, sizeof(source), "lvm:/dev/_/%s", names[i]);
+		config_add(c, names[i], source, &err);
+	}
+	while (c->count > count)
+		config_volume_free(&c->volumes[--c->count]);
+	if (err.code)
+		conf_fault_at(f, path, 0, "section defaults, for exports: %s", err.text);
+}
+
 int config_read(const char *path, struct config *ret, struct conf *files)
 {
 	struct config c = {0};
@@ -182,6 +205,8 @@ int config_read(const char *path, struct config *ret, struct conf *files)
 	}
 	if (!files->fault_count)
 		check_volumes(files, path, &c);
+	if (!files->fault_count && c.general.exports)
+		check_exports(files, path, &c);
 	if (files->fault_count)
 		config_free(&c);
 	*ret = c;
@@ -213,17 +238,16 @@ static int fill(struct config *c, struct config_volume *v, const char *name, con
 {
 	const char *key;
 	const struct config_volume *o;
+	struct err why = {0};
 
 	v->name = strdup(name);
 	v->source = strdup(source);
 	if (!v->name || !v->source)
 		return err_sys(err, ENOMEM, "%s", name);
-	if (config_volume_settle(v, &key, err) < 0)
-		return -EINVAL;
+	if (config_volume_settle(v, &key, &why) < 0)
+		return err_set(err, EINVAL, "%s: %s", key, why.text);
 	o = same_place(c, v, c->count);
-	return o ? err_set(err, EEXIST,
-			   "the target in section defaults is that of '%s' too; use %%v", o->name)
-		 : 0;
+	return o ? err_set(err, EEXIST, "target: that of '%s' is the same; use %%v", o->name) : 0;
 }
 
 int config_add(struct config *c, const char *name, const char *source, struct err *err)

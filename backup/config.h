@@ -49,7 +49,8 @@ struct config_volume {
 	uint64_t every, max_age; /* hours; max_age 0 = twice every */
 	uint64_t freeze_timeout; /* s */
 	uint64_t max_rate;       /* MB/s, 0 = any */
-	uint64_t keep_last, keep_daily, keep_weekly, keep_monthly;
+	uint64_t keep_last;      /* 0 = usual */
+	uint64_t keep_daily, keep_weekly, keep_monthly;
 	/* Of those texts: */
 	enum config_source kind;
 	enum naming_kind naming;

@@ -16,6 +16,7 @@
 enum {
 	HOURS_MAX = 24 * 366 * 10,
 	KEEP_MAX = 1000,
+	KEEP_USUAL = 3,
 	FREEZE_MAX = 600,
 	RATE_MAX = 1000000,
 	COMMAND_MAX = 4096,
@@ -32,8 +33,8 @@ static const struct key keys[] = {
 		"which one is made by the wrapper; or file:/PATH, dev:/dev/NAME or nbd:URI, which "
 		"are copied as they are. Required."},
 	{"target", KEY_TEXT, AT(target), 1, PATH_MAX, 0, NULL, BOTH, false,
-		"Where to, as for lvm_copy: file:/PATH, lvm:/dev/VG/LV, dev:/dev/NAME, and with a "
-		"host as lvm:HOST:/dev/VG/LV. In it %v is the volume's name, %l the last part of its "
+		"Where to, as for lvm_copy: file:/PATH, lvm:/dev/VG/LV, dev:/dev/NAME, nbd:URI, and "
+		"with a host as lvm:HOST:/dev/VG/LV. In it %v is the volume's name, %l the last part of its "
 		"source, %% a percent sign, and in the last part of the path %t is the time of the "
 		"copy, so that each one is a new file of this host, or %n a number, so that copies "
 		"take turns. Required."},
@@ -44,17 +45,18 @@ static const struct key keys[] = {
 	{"verify", KEY_FLAG, AT(verify), 0, 0, true, NULL, BOTH, false,
 		"Read a copy again and compare it before it counts? Otherwise yes."},
 	{"in-place", KEY_FLAG, AT(in_place), 0, 0, false, NULL, BOTH, false,
-		"May the only copy be overwritten where it is? With a volume or device as target and "
-		"no %n there is no good copy while a new one is written, and none if that fails."},
+		"May the only copy be overwritten where it is? With a volume, device or export as "
+		"target and no %n there is no good copy while a new one is written, and none if that "
+		"fails."},
 	{"every", KEY_NUMBER, AT(every), 1, HOURS_MAX, 24, NULL, BOTH, false,
 		"Hours from one copy to the next; a run that comes sooner leaves the volume out. "
 		"Otherwise 24."},
 	{"max-age", KEY_NUMBER, AT(max_age), 0, HOURS_MAX, 0, NULL, BOTH, false,
 		"Hours after which a deadline is missed, if there is no newer good copy. Otherwise "
 		"twice as much as every."},
-	{"keep-last", KEY_NUMBER, AT(keep_last), 1, KEEP_MAX, 3, NULL, BOTH, false,
-		"So many of the last good copies are kept; otherwise 3. With %n there are as many "
-		"places as copies are kept, and one more."},
+	{"keep-last", KEY_NUMBER, AT(keep_last), 1, KEEP_MAX, 0, NULL, BOTH, false,
+		"So many of the last good copies are kept; otherwise 3, or 1 if target has neither "
+		"%t nor %n. With %n there are as many places as copies are kept, and one more."},
 	{"keep-daily", KEY_NUMBER, AT(keep_daily), 0, KEEP_MAX, 0, NULL, BOTH, false,
 		"And the newest one of each of so many days (UTC) that have one."},
 	{"keep-weekly", KEY_NUMBER, AT(keep_weekly), 0, KEEP_MAX, 0, NULL, BOTH, false,
@@ -91,7 +93,10 @@ void config_volume_free(struct config_volume *v)
 
 struct keep_policy config_policy(const struct config_volume *v)
 {
-	return (struct keep_policy){v->keep_last, v->keep_daily, v->keep_weekly, v->keep_monthly};
+	uint64_t usual = v->naming == NAMING_FIXED ? 1 : KEEP_USUAL;
+
+	return (struct keep_policy){v->keep_last ? v->keep_last : usual, v->keep_daily,
+		v->keep_weekly, v->keep_monthly};
 }
 
 static int settle_source(struct config_volume *v, struct err *err)
@@ -114,6 +119,8 @@ static int settle_source(struct config_volume *v, struct err *err)
 /* Does a copy write over another one before it is whole? */
 static int check_places(const struct config_volume *v, const struct spec *s, struct err *err)
 {
+	const struct keep_policy policy = config_policy(v);
+
 	if (v->naming == NAMING_TIMED && s->kind != SPEC_FILE)
 		return err_set(err, EINVAL, "%%t is for files; %%n would be right");
 	if (v->naming == NAMING_TIMED && s->host[0])
@@ -123,12 +130,11 @@ static int check_places(const struct config_volume *v, const struct spec *s, str
 		return err_set(err, EINVAL,
 			"is written in place: %%n is needed, so that the last good copy stays, or "
 			"in-place = true");
-	if (v->naming == NAMING_FIXED &&
-		keep_most(&(struct keep_policy){
-			1, v->keep_daily, v->keep_weekly, v->keep_monthly}) > 1)
+	if (v->naming == NAMING_FIXED && keep_most(&policy) > 1)
 		return err_set(err, EINVAL,
-			"there is one copy only: to keep more, %%t or %%n is "
-			"needed");
+			"there is one copy only: to keep %llu, %s is needed in it",
+			(unsigned long long)keep_most(&policy),
+			s->kind == SPEC_FILE && !s->host[0] ? "%t or %n" : "%n");
 	return 0;
 }
 

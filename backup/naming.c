@@ -10,6 +10,14 @@
 #include <string.h>
 #include <time.h>
 
+/* Of a URI that is a target, what is behind '?' is no part of the path. */
+static const char *end_of_path(const char *pattern)
+{
+	bool is_uri = strncmp(pattern, "nbd", 3) == 0;
+
+	return pattern + strcspn(pattern, is_uri ? "?" : "");
+}
+
 static int check_letter(
 	const char *pattern, const char *at, enum naming_kind *kind, struct err *err)
 {
@@ -20,7 +28,9 @@ static int check_letter(
 		return 0;
 	if (*kind != NAMING_FIXED)
 		return err_set(err, EINVAL, "there is to be one %%t or %%n, and not more");
-	if (strchr(at, '/'))
+	if (at > end_of_path(pattern))
+		return err_set(err, EINVAL, "%.2s must stand in the path, not behind '?'", at);
+	if (memchr(at, '/', (size_t)(end_of_path(pattern) - at)))
 		return err_set(err, EINVAL,
 			"%.2s must stand in the last part of the path, not in '%.100s'", at,
 			pattern);

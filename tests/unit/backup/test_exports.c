@@ -126,11 +126,12 @@ static void test_add_faults(void **state)
 	temp_init(&t);
 	read_text(&t,
 		"backup { exports = true }\n"
-		"defaults { target = \"lvm:/dev/bk/x.%n\" }\n",
+		"defaults { target = \"lvm:/dev/bk/%l.%n\" }\n"
+		"volume \"mine\" { source = \"lvm:vg/x\" target = \"lvm:bk/two.%n\" }\n",
 		&c);
 	assert_int_equal(exports_add(&c, list, &err), -EEXIST);
-	assert_non_null(strstr(err.text, "export two: "));
-	assert_int_equal(c.count, 1);
+	assert_non_null(strstr(err.text, "export two: target: that of 'mine' "));
+	assert_int_equal(c.count, 3);
 	config_free(&c);
 	json_decref(list);
 	temp_done(&t);

@@ -25,6 +25,9 @@ static void test_expand(void **state)
 		{"file:/b/%v/%l.%t.zst", "file:/b/vm1/root-lv.20261122T120000Z.zst", NAMING_TIMED},
 		{"lvm:h:/dev/b/%l_bk.%n", "lvm:h:/dev/b/root-lv_bk.7", NAMING_TURNED},
 		{"file:/100%%/%%v", "file:/100%/%v", NAMING_FIXED},
+		{"nbd:nbd+unix:///a.%n?socket=/run/x", "nbd:nbd+unix:///a.7?socket=/run/x",
+			NAMING_TURNED},
+		{"nbd://h/%v%%20%n", "nbd://h/vm1%207", NAMING_TURNED},
 		{"%n", "7", NAMING_TURNED},
 		{"", "", NAMING_FIXED},
 	};
@@ -43,8 +46,9 @@ static void test_expand(void **state)
 
 static void test_faults(void **state)
 {
-	static const char *const all[] = {
-		"/x%", "/x%q", "/%n/x", "/%t/%v", "/%n%n", "/%t-%n", "/%t.%t", "/% n", "/%%%"};
+	static const char *const all[] = {"/x%", "/x%q", "/%n/x", "/%t/%v", "/%n%n", "/%t-%n",
+		"/%t.%t", "/% n", "/%%%", "file:/%n?/x", "nbd://%n/x",
+		"nbd+unix:///a?socket=/run/x.%n"};
 	enum naming_kind kind = NAMING_TURNED;
 	struct err err;
 
