@@ -10,12 +10,14 @@
 #include "clock.h"
 #include "hook.h"
 #include "log.h"
+#include "stop.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include <linux/close_range.h>
@@ -91,7 +93,7 @@ int freeze_begin(
 	struct err other = {0};
 	int r;
 
-	*f = (struct freeze){.fd = -1};
+	*f = (struct freeze){.fd = -1, .stop = stop};
 	if (!v->freeze)
 		return 0;
 	f->until = clock_ms() + v->freeze_timeout * 1000;
@@ -101,7 +103,7 @@ int freeze_begin(
 	r = hook_run("freeze", v->freeze, v->freeze_timeout, stop, NULL, 0, err);
 	if (r == -ECANCELED)
 		freeze_leave(f);
-	else if (r < 0 && freeze_end(f, &other) < 0 && other.code != ETIMEDOUT)
+	else if (r < 0 && freeze_end(f, &other) == -EREMOTEIO)
 		log_error("%s: %s", v->name, other.text);
 	return r;
 }
@@ -132,16 +134,33 @@ void freeze_leave(struct freeze *f)
 	f->guard = 0;
 }
 
+/* True: the guard has ended. It may need half a minute, which a run that is to end has not. */
+static bool wait_for_guard(const struct freeze *f, int *status)
+{
+	CLEANUP_FD int fd = pidfd_open(f->guard, 0);
+	struct pollfd fds[2] = {
+		{.fd = fd, .events = POLLIN}, {.fd = f->stop->fd, .events = POLLIN}};
+
+	while (waitpid(f->guard, status, WNOHANG) == 0) {
+		if (stop_due(f->stop))
+			return false;
+		poll(fds, ARRAY_LEN(fds), CHILD_TICK_MS);
+	}
+	return true;
+}
+
 int freeze_end(struct freeze *f, struct err *err)
 {
 	int status = 0;
+	bool has_ended;
 
 	if (!freeze_is_on(f))
 		return 0;
 	tell_guard(f);
-	while (waitpid(f->guard, &status, 0) < 0 && errno == EINTR)
-		;
+	has_ended = wait_for_guard(f, &status);
 	f->guard = 0;
+	if (!has_ended)
+		return err_set(err, ECANCELED, "%s", f->stop->why);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_THAWED)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_LATE)

@@ -223,6 +223,18 @@ class Frozen(backup_fixture.BackupMixin, WrapperCase):
         self.assertIn('may still be held', self.run_all('-f', status=1)['a']['text'])
         self.assertEqual(self.said().count('thaw'), 5)
 
+    def test_end_while_it_thaws(self):
+        """A thaw that hangs holds up no take-over, and comes to its end without us."""
+        go = self.path('go')
+        self.freeze(thaw=f'while [ ! -e {go} ]; do sleep 0.1; done; echo thawed >>{self.path("log")}')
+        run = self.start_run()
+        xtest.wait_for(lambda: 'thaw' in self.said(), 'thaw')
+        run.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(60), 4)
+        self.assertEqual(self.said(), ['freeze', 'thaw'])
+        self.image(0, 'go')
+        xtest.wait_for(lambda: 'thawed' in self.said(), 'thawed')
+
     def test_killed_while_frozen(self):
         for number in (signal.SIGKILL, signal.SIGTERM):
             self.freeze('exec sleep 600')
