@@ -241,7 +241,8 @@ static int copy_volume(struct copying *c, struct err *err)
 
 static struct exportsnap exportsnap_of(struct copying *c)
 {
-	return (struct exportsnap){c->config, c->volume, c->records, c->stop};
+	return (struct exportsnap){
+		.config = c->config, .volume = c->volume, .records = c->records, .stop = c->stop};
 }
 
 static int take_frozen(struct copying *c, struct exportsnap *e, struct err *err)

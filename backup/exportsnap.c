@@ -108,6 +108,7 @@ int exportsnap_take(struct exportsnap *e, struct err *err)
 	r = child_start(&c, words, NULL, err);
 	if (r == 0)
 		r = child_wait(&c, &rules, err);
+	e->is_unsure = r == -ECANCELED;
 	if (r == 0)
 		r = child_judge(&c, "snapshot of the export", err);
 	child_done(&c);
@@ -190,6 +191,8 @@ int exportsnap_drop(struct exportsnap *e, struct err *err)
 			ASK_MS, &answer, err);
 		json_decref(answer);
 	}
+	if (r == -ENOENT && e->is_unsure)
+		return 0;
 	/* Without a wrapper nobody exports it. */
 	if (r == 0 || r == -ENOENT || r == -ECONNREFUSED)
 		r = remove_files(e->records->snapshot, err);

@@ -17,6 +17,7 @@ struct exportsnap {
 	const struct config_volume *volume;
 	struct records *records; /* whose snapshot, snapshot_of are ours */
 	struct stop *stop;
+	bool is_unsure; /* it was asked for, and may come into being yet */
 };
 
 /* Where it will be: a new name. -ENOENT: no such export; -EINVAL: of it there can be none. */
@@ -25,7 +26,8 @@ int exportsnap_plan(struct exportsnap *e, uint64_t now, struct err *err);
 int exportsnap_take(struct exportsnap *e, struct err *err);
 /* Waits until the file has all of it. */
 int exportsnap_wait(struct exportsnap *e, struct err *err);
-/* It is exported no more and removed. -EBUSY: not now; the records still have it. */
+/* It is exported no more and removed. -EBUSY: not now; the records still have it, as they have one
+ * that may come into being when we have gone. */
 int exportsnap_drop(struct exportsnap *e, struct err *err);
 
 #endif
