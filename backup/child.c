@@ -237,3 +237,18 @@ int child_judge(const struct child *c, const char *what, struct err *err)
 		complaint(text, line, sizeof(line));
 	return err_set(err, EREMOTEIO, "%s: %s", what, line[0] ? line : how);
 }
+
+bool child_complained(const struct child *c, const char *text)
+{
+	CLEANUP_FREE char *all = text_of(c->complaints);
+	char *rest;
+
+	for (char *line = all ? strtok_r(all, "\n", &rest) : NULL; line;
+		line = strtok_r(NULL, "\n", &rest)) {
+		const char *end = strstr(line, text);
+
+		if (end && !end[strlen(text)])
+			return true;
+	}
+	return false;
+}

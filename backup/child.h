@@ -66,4 +66,7 @@ char *child_output(const struct child *c);
  */
 int child_judge(const struct child *c, const char *what, struct err *err);
 
+/* Does one of the lines that it complained end in TEXT? */
+bool child_complained(const struct child *c, const char *text);
+
 #endif

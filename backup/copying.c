@@ -90,35 +90,47 @@ static void take_line(const char *line, struct record *r)
 	json_decref(object);
 }
 
-/* As lvm_copy says, or it had no time yet to say anything. */
-static bool was_ended(const char *text)
+/* The words of lvm_copy and lvm_snap_copy when they were told to end, or had no time to say so. */
+static bool was_ended(const struct child *child, const struct err *err)
 {
-	return strstr(text, "interrupted") || strstr(text, "ended by signal 15");
+	return child_complained(child, ": error: interrupted") ||
+		child_complained(child, "; the copy is given up") ||
+		strstr(err->text, "ended by signal 15");
 }
 
 /*
  * R as it is, or -ECANCELED: what fails while this node loses its volumes ends the run and is no
- * failure. A cluster agent that needs them ends who uses them, and the next copy would only be in
- * its way as well: then lvm_copy was told to end, and not by us. Others see an export or a device
- * vanish. Not while anything is frozen, as it asks which node is active.
+ * failure, as an export or a device may vanish then. Not while anything is frozen: it asks which
+ * node is active.
  */
-static int outside(struct copying *c, int r, struct err *err)
+static int outside(const struct copying *c, int r, struct err *err)
 {
-	if (r == 0 || r == -ECANCELED)
-		return r;
-	if (r == -EREMOTEIO && was_ended(err->text))
-		stop_now(c->stop, "the copy was ended by somebody else");
-	else if (!hook_is_lost(c->stop))
+	if (r == 0 || r == -ECANCELED || !hook_is_lost(c->stop))
 		return r;
 	return err_set(err, ECANCELED, "%s", c->stop->why);
 }
 
-static int take_result(struct child *child, const char *what, struct record *r, struct err *err)
+/* A cluster agent that needs the volumes ends who uses them: the next copy would only be in its way
+ * as well. We have not told them to end. */
+static int judge(
+	const struct copying *c, const struct child *child, const char *what, struct err *err)
+{
+	int r = child_judge(child, what, err);
+
+	if (r == 0 || !was_ended(child, err))
+		return r;
+	stop_now(c->stop, "the copy was ended by somebody else");
+	return err_set(err, ECANCELED, "%s", c->stop->why);
+}
+
+static int take_result(
+	const struct copying *c, const struct child *child, const char *what, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
+	struct record *r = c->record;
 	char *rest;
 
-	if (child_judge(child, what, err) < 0)
+	if (judge(c, child, what, err) < 0)
 		return -err->code;
 	text = child_output(child);
 	if (!text)
@@ -142,7 +154,7 @@ static int run(struct copying *c, struct words *w, const char *what,
 	if (r == 0)
 		r = child_wait(&child, rules, err);
 	if (r == 0)
-		r = take_result(&child, what, c->record, err);
+		r = take_result(c, &child, what, err);
 	child_done(&child);
 	return r;
 }
@@ -305,6 +317,19 @@ int copying_run(struct copying *c, struct err *err)
 	return r;
 }
 
+/* What cannot be reached at the moment is not damaged. */
+static int take_verdict(const struct copying *c, const struct child *child, struct err *err)
+{
+	CLEANUP_FREE char *text = child_output(child);
+	json_t *top = text ? json_loads(text, 0, NULL) : NULL;
+	int r = judge(c, child, "verification", err);
+
+	if (r == -EREMOTEIO && json_is_true(json_object_get(top, "damaged")))
+		r = -EBADMSG;
+	json_decref(top);
+	return r;
+}
+
 int copying_verify(struct copying *c, struct err *err)
 {
 	const struct child_rules rules = {.stop = c->stop};
@@ -312,20 +337,21 @@ int copying_verify(struct copying *c, struct err *err)
 	struct child child;
 	int r;
 
-	if (!c->volume->verify || c->volume->is_far)
-		return 0;
 	begin(&w, "lvm_copy");
 	add_two(&w, "--verify", c->record->target);
-	add_two(&w, "-c", c->config->general.tools_config);
+	add_two(&w, "-F", c->config->general.ssh_config);
+	add(&w, "--json");
 	child_init(&child);
 	r = child_start(&child, w.list, NULL, err);
 	if (r == 0)
 		r = child_wait(&child, &rules, err);
 	if (r == 0)
-		r = child_judge(&child, "verification", err);
+		r = take_verdict(c, &child, err);
 	child_done(&child);
-	c->record->verified = r == 0;
-	return outside(c, r, err);
+	r = outside(c, r, err);
+	if (r == 0 || r == -EBADMSG)
+		c->record->verified = r == 0;
+	return r;
 }
 
 int copying_clean(struct copying *c, struct err *err)

@@ -26,7 +26,7 @@ struct copying {
 /* From the snapshot, if there is one, to the copy. -ECANCELED: the run is to end. */
 int copying_run(struct copying *c, struct err *err);
 
-/* Reads the copy again; one on another host was read when it was made. */
+/* Reads the copy again. -EBADMSG: it is damaged; any other error says nothing about it. */
 int copying_verify(struct copying *c, struct err *err);
 
 /* Removes snapshots that earlier runs have left. */

@@ -6,15 +6,14 @@
  */
 #include "job.h"
 
+#include "active.h"
 #include "catalog.h"
 #include "copying.h"
 #include "keep.h"
 #include "place.h"
 #include "schedule.h"
-#include "spec.h"
 #include "stop.h"
 #include "util.h"
-#include "vg_ask.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +30,7 @@ struct job {
 	uint64_t now; /* seconds since 1970, when it was begun */
 	char target[NAMING_TEXT_MAX];
 	unsigned slot;
+	uint64_t displaced; /* number of the good one that is written over; 0 = none */
 };
 
 static const char *folder_of(const struct job *j)
@@ -65,7 +65,7 @@ static void fail(struct job *j, const struct err *err)
 
 /* What a run before has left. */
 
-/* The one at INDEX was being written when its run was cut off. True: it is a copy nevertheless. */
+/* The one at INDEX was being written when it was cut off. True: it is a copy nevertheless. */
 static bool settle_one(struct job *j, size_t index)
 {
 	struct record *one = &j->records.items[index];
@@ -94,12 +94,16 @@ static void supersede(struct records *r, size_t index)
 	}
 }
 
-static void settle(struct job *j)
+/* True: there were some. */
+static bool settle(struct job *j)
 {
+	bool ret = false;
+
 	for (size_t i = j->records.count; i > 0; i--) {
 		/* Several before the last one looked at may be gone. */
 		if (i > j->records.count || j->records.items[i - 1].state != RECORD_WRITING)
 			continue;
+		ret = true;
 		if (settle_one(j, i - 1)) {
 			supersede(&j->records, i - 1);
 		} else {
@@ -107,6 +111,16 @@ static void settle(struct job *j)
 			records_drop(&j->records, i - 1);
 		}
 	}
+	return ret;
+}
+
+/* What was found counts from now on, also if nothing is due. */
+static void settle_old(struct job *j)
+{
+	struct err err = {0};
+
+	if (settle(j) && save(j, &err) < 0)
+		warn(j, &err);
 }
 
 /* Before anything. */
@@ -128,39 +142,17 @@ static bool is_due(struct job *j)
 	return false;
 }
 
-/* 1, 0, or an error: it is not there at all. */
-static int is_active(const struct config_volume *v, struct err *err)
-{
-	const struct vg_lv *lv;
-	struct vg_lvs all;
-	struct spec s;
-	int r;
-
-	if (spec_parse(&s, v->source, err) < 0)
-		return -EINVAL;
-	if (access(s.path, F_OK) == 0)
-		return 1;
-	r = vg_list(s.vg, &all, err);
-	if (r < 0)
-		return r;
-	lv = vg_find(&all, s.lv);
-	r = lv ? lv->is_active : err_set(err, ENOENT, "%s/%s: no such volume", s.vg, s.lv);
-	vg_lvs_done(&all);
-	return r;
-}
-
-/* Without a command that knows, an active volume is one of the active node. */
 static bool may_run(struct job *j)
 {
 	struct err err = {0};
-	int r = 1;
+	int r = active_here(j->config, j->volume, &err);
 
-	if (j->volume->kind == CONFIG_VOLUME && !j->config->general.active_if)
-		r = is_active(j->volume, &err);
-	if (r < 0)
+	if (r < 0) {
 		fail(j, &err);
-	else if (r == 0)
-		end(j, REPORT_SKIPPED, "not active on this node");
+	} else if (r == 0) {
+		j->report->missed = 0;
+		end(j, REPORT_SKIPPED, ACTIVE_NOT);
+	}
 	return r > 0;
 }
 
@@ -198,8 +190,13 @@ static void plan(struct job *j)
 static int announce(struct job *j, struct err *err)
 {
 	for (size_t i = 0; !j->volume->is_file && i < j->records.count; i++) {
-		if (strcmp(j->records.items[i].target, j->target) == 0)
-			j->records.items[i].state = RECORD_BAD;
+		struct record *one = &j->records.items[i];
+
+		if (strcmp(one->target, j->target) != 0)
+			continue;
+		if (one->state == RECORD_GOOD)
+			j->displaced = one->number;
+		one->state = RECORD_BAD;
 	}
 	j->records.last_try = j->now;
 	if (!records_add(&j->records, j->target, j->slot, j->now))
@@ -225,18 +222,23 @@ static struct copying copying_of(struct job *j)
 		.owner = j};
 }
 
-/* Whole, and as it was sent: it counts unless reading it again says otherwise. */
-static int verify(struct job *j, struct copying *c, struct err *err)
+static int verify(struct copying *c, struct err *err)
 {
-	int r;
+	int r = copying_verify(c, err);
 
+	if (r == -EBADMSG)
+		c->record->state = RECORD_BAD;
+	return r;
+}
+
+/* Whole, and as it was sent: it counts unless reading it again says otherwise. Another host has
+ * done that already. */
+static int take_in(struct job *j, struct copying *c, struct err *err)
+{
 	supersede(&j->records, j->records.count - 1);
 	c->record = record_of(j);
 	c->record->state = RECORD_GOOD;
-	r = copying_verify(c, err);
-	if (r == -EREMOTEIO)
-		c->record->state = RECORD_BAD;
-	return r;
+	return j->volume->verify && !j->volume->is_far ? verify(c, err) : 0;
 }
 
 static int copy(struct job *j, struct err *err)
@@ -247,21 +249,30 @@ static int copy(struct job *j, struct err *err)
 	if (r == 0)
 		r = copying_run(&c, err);
 	if (r == 0)
-		r = verify(j, &c, err);
+		r = take_in(j, &c, err);
 	warn(j, &c.aside);
 	return r;
 }
 
-/* Nothing came of it. A bad one stays in the records, as its place is to be cleaned or used again.
- */
+/* What was in the place before still is, if it had not come to the first write. */
+static void reinstate(struct job *j)
+{
+	for (size_t i = 0; i < j->records.count; i++) {
+		struct record *one = &j->records.items[i];
+
+		if (one->number == j->displaced && place_is_untouched(one))
+			one->state = RECORD_GOOD;
+	}
+}
+
+/* Nothing came of it, or it was whole before it failed. A bad one stays in the records, as its
+ * place is to be cleaned or used again. */
 static void give_up(struct job *j, const struct err *err)
 {
 	struct err why = {0};
 
-	if (record_of(j)->state == RECORD_WRITING) {
-		place_clean(j->target);
-		records_drop(&j->records, j->records.count - 1);
-	}
+	settle(j);
+	reinstate(j);
 	if (err->code != ECANCELED || !j->records.last_error)
 		records_set_text(&j->records.last_error, err->text);
 	if (save(j, &why) < 0)
@@ -362,7 +373,7 @@ void job_run(const struct config *c, const struct config_volume *v, struct stop 
 		fail(&j, &err);
 	} else {
 		if (!rules->dry_run)
-			settle(&j);
+			settle_old(&j);
 		if (!is_due(&j) || !may_run(&j))
 			;
 		else if (find_place(&j, &err) < 0)
@@ -378,7 +389,6 @@ void job_run(const struct config *c, const struct config_volume *v, struct stop 
 static int verify_newest(struct job *j, struct err *err)
 {
 	const struct record *newest = records_newest(&j->records);
-	struct config_volume always = *j->volume;
 	struct copying c = copying_of(j);
 	int r;
 
@@ -386,17 +396,8 @@ static int verify_newest(struct job *j, struct err *err)
 		return err_set(err, ENOENT, "nothing to verify");
 	c.record = &j->records.items[newest - j->records.items];
 	snprintf(j->report->target, sizeof(j->report->target), "%.500s", newest->target);
-	if (always.is_far)
-		return err_set(err, EREMOTE,
-			"%.300s: a copy is read on its own host: lvm_copy "
-			"--verify",
-			newest->target);
-	always.verify = true;
-	c.volume = &always;
-	r = copying_verify(&c, err);
-	if (r == -EREMOTEIO)
-		c.record->state = RECORD_BAD;
-	return r == 0 || r == -EREMOTEIO ? (save(j, err) < 0 ? -err->code : r) : r;
+	r = verify(&c, err);
+	return (r == 0 || r == -EBADMSG) && save(j, err) < 0 ? -err->code : r;
 }
 
 void job_verify(const struct config *c, const struct config_volume *v, struct stop *stop,

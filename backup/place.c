@@ -25,6 +25,13 @@ static bool is_file(const char *target, struct spec *s)
 	return spec_parse(s, target, &err) == 0 && s->kind == SPEC_FILE && !s->host[0];
 }
 
+static bool is_here(const char *target, struct spec *s)
+{
+	struct err err;
+
+	return spec_parse(s, target, &err) == 0 && !s->host[0];
+}
+
 static void print_digest(const struct manifest *m, char out[RECORD_DIGEST_ROOM])
 {
 	for (size_t i = 0; i < CODEC_HASH; i++)
@@ -108,21 +115,39 @@ static void finish(const char *path)
 	manifest_done(&m);
 }
 
-int place_complete(const struct record *one, char digest[RECORD_DIGEST_ROOM])
+/* Of what was begun at MOMENT or later, seconds since 1970. */
+static int digest_of(const struct record *one, uint64_t moment, char digest[RECORD_DIGEST_ROOM])
 {
 	struct manifest m = {0};
 	struct err err;
 	struct spec s;
 	int r = -ENOENT;
 
-	if (is_file(one->target, &s) && !place_is_gone(one))
-		r = stored_manifest(s.path, NULL, &m, &err);
-	if (r == 0) {
+	if (is_here(one->target, &s) && !place_is_gone(one))
+		r = read_manifest(&s, &m, &err);
+	if (r == 0 && m.head.created < moment)
+		r = -ENOENT;
+	if (r == 0)
 		print_digest(&m, digest);
-		finish(s.path);
-	}
 	manifest_done(&m);
 	return r;
+}
+
+int place_complete(const struct record *one, char digest[RECORD_DIGEST_ROOM])
+{
+	struct spec s;
+	int r = digest_of(one, one->time, digest);
+
+	if (r == 0 && is_file(one->target, &s))
+		finish(s.path);
+	return r;
+}
+
+bool place_is_untouched(const struct record *one)
+{
+	char digest[RECORD_DIGEST_ROOM];
+
+	return digest_of(one, 0, digest) == 0 && strcmp(digest, one->digest) == 0;
 }
 
 void place_clean(const char *target)
@@ -164,7 +189,9 @@ int place_remove(const struct record *one, struct err *err)
 	struct spec s;
 
 	if (!is_file(one->target, &s))
-		return err_set(err, EINVAL, "%s: is no file of this host", one->target);
+		return err_set(err, EPERM,
+			"%s: is kept no more, and not removed, as it is no file of this host",
+			one->target);
 	if (!place_is_gone(one) && check_digest(one, &s, err) < 0)
 		return -EPERM;
 	snprintf(manifest, sizeof(manifest), "%s.manifest", s.path);

@@ -26,12 +26,15 @@ bool place_is_gone(const struct record *one);
  */
 int place_complete(const struct record *one, char digest[RECORD_DIGEST_ROOM]);
 
+/* Is the copy ONE, on this host, as it was recorded? The manifest goes before the first write. */
+bool place_is_untouched(const struct record *one);
+
 /* Removes what a copy that was not finished has left beside TARGET, if that is a file here. */
 void place_clean(const char *target);
 
 /*
  * Removes the copy ONE, a file of this host, if its manifest says that it is the one that was
- * recorded. 0 also if it is gone. -EPERM: it is something else by now.
+ * recorded. 0 also if it is gone. -EPERM: it is something else by now, or was no file of this host.
  */
 int place_remove(const struct record *one, struct err *err);
 

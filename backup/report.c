@@ -18,7 +18,7 @@ static void age(const struct report *r, uint64_t now, char *out, size_t room)
 	size_t used;
 
 	if (r->last_good == 0) {
-		snprintf(out, room, "; there is NO good copy");
+		snprintf(out, room, "%s", r->missed ? "; there is NO good copy" : "");
 		return;
 	}
 	schedule_span(now > r->last_good ? now - r->last_good : 0, span, sizeof(span));

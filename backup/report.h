@@ -26,7 +26,7 @@ struct report {
 	char warning[ERR_TEXT_MAX]; /* of something beside the copy; "" = none */
 	uint64_t bytes, ms;
 	uint64_t last_good; /* seconds since 1970, 0 = never */
-	uint64_t missed;    /* seconds, see schedule_missed() */
+	uint64_t missed;    /* seconds, see schedule_missed(); 0 also if none is expected here */
 	bool verified;
 	size_t kept, removed; /* copies */
 };

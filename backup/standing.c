@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include "active.h"
 #include "catalog.h"
 #include "hook.h"
 #include "log.h"
@@ -53,6 +54,16 @@ static void add(struct standing *s, const char *name, const struct status *one)
 			"text", one->text, "last_good", (json_int_t)one->last_good));
 }
 
+/* Of one that is the other node's nothing is expected, either. */
+static void excuse(const struct standing *s, const struct config_volume *v, struct status *one)
+{
+	struct err err = {0};
+
+	if (one->level != STATUS_OK && active_here(s->config, v, &err) == 0)
+		*one = (struct status){
+			.level = STATUS_OK, .last_good = one->last_good, .text = ACTIVE_NOT};
+}
+
 static void judge(struct standing *s, const struct config_volume *v)
 {
 	struct status one = {.level = STATUS_UNKNOWN};
@@ -64,6 +75,7 @@ static void judge(struct standing *s, const struct config_volume *v)
 		snprintf(one.text, sizeof(one.text), "%s", err.text);
 	else
 		status_judge(v, &r, catalog_holder(folder) != 0, s->now, &one);
+	excuse(s, v, &one);
 	add(s, v->name, &one);
 	records_done(&r);
 }

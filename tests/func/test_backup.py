@@ -9,6 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import backup_fixture  # noqa: E402
 import xtest  # noqa: E402
+from backup_fixture import HOUR  # noqa: E402
 from wrapper_fixture import WrapperCase  # noqa: E402
 from xtest import MIB  # noqa: E402
 

@@ -11,6 +11,8 @@ HOUR = 3600
 
 
 def quote(value):
+    if isinstance(value, list):
+        return '{' + ', '.join(map(quote, value)) + '}'
     if isinstance(value, str):
         return '"' + value.replace('\\', '\\\\').replace('"', '\\"').replace('$', '\\$') + '"'
     return str(value).lower()
@@ -21,7 +23,9 @@ def section(head, keys):
 
 
 class BackupMixin:
-    """.state, .config; configure() first."""
+    """.state, .config; configure() first. .prefix stands before the command line; .env: more of
+    the environment."""
+    prefix, env = (), {}
 
     def configure(self, volumes, general=None, defaults=None):
         """{name: {key: value}}; the path of backup.conf."""
@@ -37,14 +41,13 @@ class BackupMixin:
                 f.write(section(f'volume "{name}"', keys))
         return self.config
 
-    @staticmethod
-    def programs():
+    def programs(self):
         """An environment in which xnbd-backup finds the programs of the build."""
         folders = {os.path.dirname(xtest.program(p)) for p in ('lvm_copy', 'xnbd-wrapper-ctl')}
-        return {'PATH': ':'.join([*sorted(folders), os.environ['PATH']])}
+        return {'PATH': ':'.join([*sorted(folders), os.environ['PATH']]), **self.env}
 
     def argv(self, *args):
-        return [xtest.program('xnbd-backup'), '-c', self.config, *args]
+        return [*self.prefix, xtest.program('xnbd-backup'), '-c', self.config, *args]
 
     def backup(self, *args, status=0, seconds=120):
         """Runs it; stdout."""
@@ -53,7 +56,8 @@ class BackupMixin:
     def run_all(self, *args, status=0):
         """{volume: its report}"""
         p = self.run_cmd(*self.argv('run', '--json', *args), status=None, env=self.programs())
-        self.assertEqual(p.returncode, status, p.stderr + p.stdout)
+        if status is not None:
+            self.assertEqual(p.returncode, status, p.stderr + p.stdout)
         return {v['volume']: v for v in json.loads(p.stdout)['volumes']}
 
     def start_run(self, *args):
@@ -78,8 +82,17 @@ class BackupMixin:
         records = self.records(volume)
         for copy in records['copies']:
             copy['time'] -= int(hours * HOUR)
+        self.put_records(volume, records)
+
+    def put_records(self, volume, records):
         with open(os.path.join(self.state, f'{volume}.json'), 'w') as f:
             json.dump(records, f)
+
+    def refused(self, *args, status=2):
+        """What it says then."""
+        p = self.run_cmd(*self.argv(*args), status=None, env=self.programs())
+        self.assertEqual(p.returncode, status, p.stderr + p.stdout)
+        return p.stderr
 
     def verify(self, target):
         """TARGET is a whole copy, as lvm_copy says."""

@@ -113,6 +113,10 @@ class Backup(lab.Case):
             md5sum -c /tmp/sum && lvm_copy --verify {good["target"]}''')
         self.assertIn('not active on this node',
                       self.guest.run(f'xnbd-backup -c {CONF} run -f'))
+        self.guest.run('mv /tmp/state /tmp/known')  # a node that never was the active one
+        self.assertEqual(self.guest.run(f'xnbd-backup -c {CONF} -q run'), '')
+        self.assertIn('OK: a: not active', self.guest.run(f'xnbd-backup -c {CONF} status'))
+        self.guest.run('rm -rf /tmp/state && mv /tmp/known /tmp/state')
         self.guest.run(f'lvm vgchange -q -ay {VG}')
         self.configure(target='file:/tmp/copy.%n')
         self.assertEqual(self.backup()['result'], 'good')

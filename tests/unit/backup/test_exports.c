@@ -139,12 +139,16 @@ static void test_add_faults(void **state)
 
 static void test_lines(void **state)
 {
-	struct report r = {.volume = "vm1", .result = REPORT_FAILED, .text = "why"};
+	struct report r = {
+		.volume = "vm1", .result = REPORT_FAILED, .text = "why", .missed = UINT64_MAX};
 	char out[2048];
 
 	(void)state;
 	report_line(&r, 1000000, out, sizeof(out));
 	assert_string_equal(out, "vm1: FAILED: why; there is NO good copy");
+	r.missed = 0;
+	report_line(&r, 1000000, out, sizeof(out));
+	assert_string_equal(out, "vm1: FAILED: why");
 	r.last_good = 1000000 - 7200;
 	r.missed = 300;
 	report_line(&r, 1000000, out, sizeof(out));
