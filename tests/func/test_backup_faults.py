@@ -11,6 +11,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
 import backup_fixture  # noqa: E402
+import faulty  # noqa: E402
+import lvm_copy  # noqa: E402
 import xtest  # noqa: E402
 from wrapper_fixture import WrapperCase  # noqa: E402
 from xtest import MIB  # noqa: E402
@@ -284,6 +286,36 @@ class Frozen(backup_fixture.BackupMixin, WrapperCase):
         self.assert_same(self.big, self.path('big.copy'))
         self.assertIsNone(self.records('a')['snapshot'])
         self.assertEqual(glob.glob(self.path('*.xnbd-backup-*')), [])
+
+
+class Late(backup_fixture.BackupMixin, WrapperCase):
+    def test_snapshot_that_comes_late(self):
+        """The run ends while the wrapper waits for a write: the next one looks again."""
+        disk, where = faulty.Disk(self, 4 * MIB, cached=False), self.mount('tmpfs', '32m')
+        w = self.wrap(exports={'slow': disk.path})
+        self.addCleanup(disk.release)  # before the server is killed, which could not die
+        self.configure({'a': {'source': 'export:slow', 'target': f'file:{self.dir}/slow.copy',
+                              'snapshot-directory': where}}, {'control': w.control})
+        client = w.enter('slow')
+        disk.hold('write')
+        client.send(client.write_bytes(MIB, b's' * 512))
+        disk.wait_held()
+        run = self.start_run()
+        xtest.wait_for(lambda: lvm_copy.Case.children(run.pid), 'the question')
+        run.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(60), 4)
+        self.assertIsNotNone(self.records('a')['snapshot'])
+        disk.release()
+        client.close()
+        time.sleep(1.1)  # another name
+        report = xtest.wait_for(self.try_again, 'a copy')
+        self.assertEqual(os.listdir(where), [], report)
+        self.assertIsNone(self.records('a')['snapshot'])
+
+    def try_again(self):
+        """A snapshot of before may still be made."""
+        report = self.run_all('-f', status=None)['a']
+        return report['result'] == 'good' and report
 
 
 if __name__ == '__main__':
