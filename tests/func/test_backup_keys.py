@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import backup_fixture  # noqa: E402
 import faulty  # noqa: E402
 import lvm_copy  # noqa: E402
-import shifted  # noqa: E402
 import xtest  # noqa: E402
+from wall_clock import SteadyClock, WallClock  # noqa: E402
 from wrapper_fixture import WrapperCase  # noqa: E402
 from xtest import MIB  # noqa: E402
 
@@ -216,7 +216,7 @@ class Exports(backup_fixture.BackupMixin, WrapperCase):
 class Days(Case):
     def setUp(self):
         super().setUp()
-        self.clock = shifted.Clock(self)
+        self.clock = WallClock(self)
         self.env = self.clock.env
 
     def test_retention(self):
@@ -227,7 +227,7 @@ class Days(Case):
         os.mkdir(self.path('c'))
         begin = int(time.time())
         for day in range(0, 66, 3):
-            self.clock.jump(day * DAY)
+            self.clock.set(day * DAY)
             self.assertEqual(self.run_all()['a']['result'], 'good')
         times = [c['time'] for c in self.list('a')]
         taken = [begin + day * DAY for day in range(0, 66, 3)]
@@ -260,16 +260,16 @@ class Days(Case):
 class TimeLimit(Case):
     def test_time_limit(self):
         """The copy is ended, the next one not begun, and somebody is told."""
-        clock = shifted.Clock(self, shifted.STEADY, 'xnbd-backup')
+        clock = SteadyClock(self, only='xnbd-backup')
         self.env, told = clock.env, self.path('told')
         self.configure({n: {'source': f'file:{self.image(16 * MIB, n, pattern=1)}',
                             'target': f'file:{self.dir}/%v.copy', 'max-rate': 1} for n in 'ab'},
                        {'time-limit': 5, 'on-failure': f'cat >{told}; echo "$BACKUP_FAILED" >>{told}'})
         run = self.start_run()
         self.begun(run, 'a.copy.partial')
-        clock.jump(4 * 60)
+        clock.set(4 * 60)
         self.begun(run, 'a.copy.partial', 2 * MIB // 512)  # it goes on
-        clock.jump(5 * 60 + 1)
+        clock.set(5 * 60 + 1)
         self.assertEqual(run.wait(30), 4)
         said = xtest.text_of(told)
         self.assertIn('a: stopped: the time limit of the run is over', said)
