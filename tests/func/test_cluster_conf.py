@@ -21,6 +21,7 @@ HEARTBEAT = '/usr/libexec/heartbeat/heartbeat'
 STORAGE = ['config', 'block', 'data', 'wrapper', 'address', 'unblock']
 NFS = ['nfs-block', 'nfs-files', 'nfs-server', 'nfs-export', 'nfs-address', 'nfs-unblock',
        'nfs-notify']
+REACHED = '100000'  # the multiplier of the examples, for one address
 COMPLAINS = re.compile('unknown|ignoring|fail|invalid|missing', re.I)
 
 
@@ -56,8 +57,11 @@ class Pacemaker(stonith_agents.Case):
         for path in (self.path('nodes.crm'), *(f'{CONF}/{n}' for n in names)):
             self.crm('load', 'update', path)
         for n in ('n1', 'n2'):
-            self.run_cmd('crm_attribute', '--node', n, '--name', 'pingd', '--update', '1000',
-                         '--lifetime', 'forever', env=self.env)
+            self.attribute(n, 'pingd', REACHED)
+
+    def attribute(self, node, name, value):
+        self.run_cmd('crm_attribute', '--node', node, '--name', name, '--update', value,
+                     '--lifetime', 'forever', env=self.env)
 
     def simulate(self, *args, xml=None):
         """[(resource, action, node)] in their order."""
@@ -73,18 +77,23 @@ class Pacemaker(stonith_agents.Case):
         self.assertEqual(ours, [(r, 'start', 'n1') for r in STORAGE + NFS])
         self.assertIn(('fence-n1', 'start', 'n2'), up)
         self.assertIn(('fence-n2', 'start', 'n1'), up)
-        self.move()
+        all_moves = ([(r, 'stop', 'n1') for r in reversed(STORAGE + NFS)]
+                     + [(r, 'start', 'n2') for r in STORAGE + NFS])
+        after = self.path('up.xml')
+        shutil.copy(self.path('after.xml'), after)
+        for happens, moves in (([('n1', 'standby', 'on')], all_moves),
+                               ([('n1', 'pingd', '0')], all_moves),  # loses the gateway
+                               ([('n1', 'pingd', '0'), ('n2', 'pingd', '0')], [])):  # it is off
+            self.assertEqual(self.then(after, happens), moves, happens)
 
-    def move(self):
-        """The first node is put on standby: all stops in reverse, then starts on the other one."""
-        after, self.env['CIB_file'] = self.path('after.xml'), self.path('moved.xml')
+    def then(self, after, happens):
+        """What is stopped and started when attributes of nodes change, in this order."""
+        self.env['CIB_file'] = self.path('then.xml')
         shutil.copy(after, self.env['CIB_file'])
-        self.run_cmd('crm_attribute', '--node', 'n1', '--name', 'standby', '--update', 'on',
-                     '--lifetime', 'forever', env=self.env)
-        moved = self.simulate(xml=self.env['CIB_file'])
-        ours = [(r, a, n) for r, a, n in moved if r in STORAGE + NFS]
-        self.assertEqual(ours, [(r, 'stop', 'n1') for r in reversed(STORAGE + NFS)]
-                         + [(r, 'start', 'n2') for r in STORAGE + NFS])
+        for what in happens:
+            self.attribute(*what)
+        return [(r, a, n) for r, a, n in self.simulate(xml=self.env['CIB_file'])
+                if r in STORAGE + NFS]
 
     def test_alone(self):
         self.load('pacemaker.crm')
