@@ -624,4 +624,4 @@ class ByProxy(Watching, stonith_proxy.Case):
 
 
 if __name__ == '__main__':
-    xtest.main()
+    xtest.main(at_once=4)
