@@ -15,6 +15,7 @@ if ! [ -r "${OCF_FUNCTIONS_DIR:=${OCF_ROOT:=/usr/lib/ocf}/lib/heartbeat}/ocf-she
 fi
 # shellcheck disable=SC1091 # of resource-agents
 . "$OCF_FUNCTIONS_DIR/ocf-shellfuncs"
+export LC_ALL=C # what programs say is read
 
 # agent_fail CODE TEXT: the reason people see, in the cluster's status and log.
 agent_fail() {
@@ -38,11 +39,16 @@ agent_need() {
 	return 0
 }
 
-# agent_number NAME VALUE MIN MAX
+# agent_number NAME VALUE MIN MAX: without zeros before it, which make some programs read it as octal.
 agent_number() {
-	if ocf_is_decimal "$2" && [ "${#2}" -le 9 ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; then
-		return 0
-	fi
+	case $2 in
+	0?*) ;;
+	*)
+		if ocf_is_decimal "$2" && [ "${#2}" -le 9 ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; then
+			return 0
+		fi
+		;;
+	esac
 	agent_fail "$OCF_ERR_CONFIGURED" "$1=$2: a number from $3 to $4 is needed"
 }
 
@@ -63,13 +69,49 @@ agent_seconds() {
 	echo "$agent_s"
 }
 
+# Seconds since the boot, by a clock that nobody sets.
+agent_now() {
+	read -r agent_up _ </proc/uptime
+	echo "${agent_up%.*}"
+}
+
+# agent_share PARTS [MOST]: seconds of one of so many parts of what is left of the action's time. Each
+# step has its share, so that the last one is reached, too.
+agent_share() {
+	agent_s=$(((AGENT_END - $(agent_now)) / $1))
+	if [ "$agent_s" -gt "${2:-$agent_s}" ]; then agent_s=$2; fi
+	if [ "$agent_s" -lt 2 ]; then agent_s=2; fi
+	echo "$agent_s"
+}
+
+# agent_limit SECONDS COMMAND...: it is ended after so long, and with us if we are killed, as it stays
+# in our process group: nothing of an action goes on beside the next one.
+agent_limit() {
+	timeout --foreground --kill-after=1 "$@"
+}
+
+# agent_run SECONDS COMMAND...: agent_out is what it said. Some that wait for a disk cannot be killed:
+# they are left behind, and are not waited for.
+agent_run() {
+	agent_most=$1
+	shift
+	agent_out=$({
+		timeout --foreground --signal=KILL $((agent_most + 2)) \
+			timeout --foreground --kill-after=1 "$agent_most" "$@" 2>&1
+		echo "|$?"
+	} | timeout --foreground $((agent_most + 4)) cat)
+	agent_status=${agent_out##*|}
+	agent_out=${agent_out%|*}
+	ocf_is_decimal "$agent_status" || agent_status=124
+	return "$agent_status"
+}
+
 # agent_wait SECONDS COMMAND...: until it succeeds.
 agent_wait() {
-	agent_left=$(($1 * 10))
+	agent_until=$(($(agent_now) + $1))
 	shift
 	until "$@"; do
-		agent_left=$((agent_left - 1))
-		[ "$agent_left" -gt 0 ] || return 1
+		[ "$(agent_now)" -lt "$agent_until" ] || return 1
 		sleep 0.1
 	done
 }
@@ -94,12 +136,14 @@ agent_is_marked() {
 }
 
 agent_set_mark() {
-	mkdir -p "$HA_RSCTMP" && : >"$(agent_mark)" && return 0
+	# Not by ":", whose failure would end the shell.
+	{ mkdir -p "$HA_RSCTMP" && true >"$(agent_mark)"; } 2>/dev/null && return 0
 	agent_fail "$OCF_ERR_GENERIC" "$(agent_mark) cannot be written"
 }
 
 agent_drop_mark() {
-	rm -f "$(agent_mark)"
+	rm -f "$(agent_mark)" 2>/dev/null && return 0
+	agent_fail "$OCF_ERR_GENERIC" "$(agent_mark) cannot be removed"
 }
 
 # Monitor of an agent that has nothing but its mark.
@@ -110,6 +154,7 @@ agent_is_started() {
 
 # agent_read KIND: its functions, and parameters that were not given.
 agent_read() {
+	AGENT_END=$(($(agent_now) + $(agent_seconds)))
 	AGENT=$1 AGENT_RELOADS=
 	: "${OCF_RESOURCE_INSTANCE:=xnbd-$AGENT}"
 	# shellcheck disable=SC1090 # one of the files beside this one
@@ -122,6 +167,13 @@ agent_read() {
 agent_checked() {
 	"${AGENT}_validate" || return
 	"${AGENT}_$1"
+}
+
+# What cannot reload is stopped by Pacemaker, whatever on-fail says, and then a configuration with a
+# fault keeps it from starting on either node. So a reload that was refused is told and logged, and it
+# is no failure as long as all goes on as before.
+agent_reload() {
+	agent_checked reload || "${AGENT}_monitor"
 }
 
 agent_usage() {
@@ -140,7 +192,7 @@ agent_main() {
 	validate-all) "${AGENT}_validate" ;;
 	reload | reload-agent)
 		[ -n "$AGENT_RELOADS" ] || exit "$OCF_ERR_UNIMPLEMENTED"
-		agent_checked reload
+		agent_reload
 		;;
 	usage | help) agent_usage ;;
 	*)

@@ -37,12 +37,11 @@ block_validate_place() {
 		return
 		;;
 	esac
-	case $OCF_RESKEY_ip in
-	*[!0-9a-fA-F:.]*)
-		agent_fail "$OCF_ERR_CONFIGURED" "ip=$OCF_RESKEY_ip: one address without a prefix is needed"
+	if ! block_is_address "$OCF_RESKEY_ip"; then
+		agent_fail "$OCF_ERR_CONFIGURED" \
+			"ip=$OCF_RESKEY_ip: one address is needed, without a prefix or an interface"
 		return
-		;;
-	esac
+	fi
 	case $OCF_RESKEY_portno in
 	*[!,]*) ;;
 	*)
@@ -57,9 +56,23 @@ block_validate_place() {
 	done
 }
 
+# What is not an address is a name for nft, which asks name servers for it.
+block_is_address() {
+	case $1 in
+	*[!0-9a-fA-F:.]*) return 1 ;;
+	'' | *:*:*) return 0 ;;
+	*[!0-9.]* | *..* | .* | *. | *.*.*.*.*) return 1 ;;
+	*[0-9][0-9][0-9][0-9]* | *[3-9][0-9][0-9]* | *2[6-9][0-9]* | *25[6-9]*) return 1 ;;
+	0[0-9]* | *.0[0-9]*) return 1 ;;
+	*.*.*.*) return 0 ;;
+	esac
+	return 1
+}
+
+# Ports and addresses differ in it, even where one ends with what the other one begins with.
 block_table() {
 	printf 'xnbd_block_%s_%s_%s\n' "$OCF_RESKEY_protocol" "${OCF_RESKEY_ip:-any}" \
-		"$OCF_RESKEY_portno" | tr -c 'a-zA-Z0-9_\n' _
+		"$OCF_RESKEY_portno" | tr 'A-F:,' 'a-f\-_'
 }
 
 # How an address is matched; "" all of them.

@@ -16,7 +16,7 @@ confsync_validate() {
 
 confsync_start() {
 	agent_is_marked && return "$OCF_SUCCESS"
-	confsync_said=$(timeout "$(agent_seconds)" xnbd-confsync \
+	confsync_said=$(agent_limit "$(agent_share 1)" xnbd-confsync \
 		${OCF_RESKEY_config:+"--config=$OCF_RESKEY_config"} status --precondition 2>&1)
 	confsync_status=$?
 	confsync_line=$(echo "$confsync_said" | agent_line)

@@ -20,8 +20,8 @@ heartbeat_status() {
 
 # heartbeat_main KIND ACTION: with OCF_RESKEY_* from the arguments.
 heartbeat_main() {
+	: "${OCF_RESKEY_CRM_meta_timeout:=90000}" # it has none, so they end by themselves
 	agent_read "$1"
-	: "${OCF_RESKEY_CRM_meta_timeout:=90000}"
 	# shellcheck disable=SC2034 # for ocf_is_probe
 	OCF_RESKEY_CRM_meta_interval=10000
 	__OCF_ACTION=$2

@@ -7,8 +7,6 @@
 # on when a wrapper dies, and hold their images open; so a stop ends them too, and nothing is
 # "stopped" while one is left.
 
-WRAPPER_ENDS=25 # seconds: it gives its servers 20
-
 wrapper_defaults() {
 	: "${OCF_RESKEY_config=/etc/xnbd/xnbd.conf}" "${OCF_RESKEY_socket=/run/xnbd/wrapper.ctl}"
 	: "${OCF_RESKEY_options=}" "${OCF_RESKEY_uri=}" "${OCF_RESKEY_export=}"
@@ -20,16 +18,11 @@ wrapper_defaults() {
 wrapper_validate() {
 	agent_path config "$OCF_RESKEY_config" || return
 	agent_path socket "$OCF_RESKEY_socket" || return
-	agent_need xnbd-wrapper xnbd-wrapper-ctl ss || return
-	# It may be on a volume that comes with the group.
-	if ocf_is_probe || [ -r "$OCF_RESKEY_config" ]; then
-		return "$OCF_SUCCESS"
-	fi
-	agent_fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_config is not there"
+	agent_need xnbd-wrapper xnbd-wrapper-ctl ss
 }
 
 wrapper_ctl() {
-	timeout 10 xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" "$@"
+	agent_limit "$(agent_share 3 10)" xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" "$@"
 }
 
 # wrapper_listeners PROGRAMS PLACE...: process ids of the programs, a pattern of awk, that listen on
@@ -42,12 +35,12 @@ wrapper_listeners() {
 				places[ARGV[i]]
 			ARGC = 1
 		}
-		function is_ours(path) {
+		function is_ours(line) {
 			for (place in places)
-				if (path == place || index(path, place "/") == 1)
+				if (index(line, " " place " ") || index(line, " " place "/"))
 					return 1
 		}
-		is_ours($5) {
+		is_ours($0) {
 			n = split($0, users, "(")
 			for (i = 1; i <= n; i++)
 				if (match(users[i], programs "[0-9]+")) {
@@ -64,18 +57,17 @@ wrapper_master() {
 }
 
 wrapper_servers() {
-	wrapper_listeners xnbd-server "$OCF_RESKEY_socket.d" "$(wrapper_other_folder)"
+	wrapper_listeners xnbd-server "$OCF_RESKEY_socket.d" "$wrapper_folder"
 }
 
 # What a configuration with a run-directory makes of SOCKET.d; one that is gone or wrong has none.
-wrapper_other_folder() {
-	wrapper_run=$(xnbd-wrapper --config "$OCF_RESKEY_config" --dump 2>/dev/null |
+wrapper_find_folder() {
+	wrapper_run=$(agent_limit 5 xnbd-wrapper --config "$OCF_RESKEY_config" --dump 2>/dev/null |
 		sed -n "s/^[[:space:]]*run-directory *= *[\"']\(.*\)[\"']\$/\1/p")
-	echo "${wrapper_run:-${OCF_RESKEY_socket%/*}}/${OCF_RESKEY_socket##*/}.d"
+	wrapper_folder=${wrapper_run:-${OCF_RESKEY_socket%/*}}/${OCF_RESKEY_socket##*/}.d
 }
 
 wrapper_is_gone() {
-	: "${wrapper_folder:=$(wrapper_other_folder)}"
 	[ -z "$(wrapper_listeners 'xnbd-wrapper|xnbd-server' "$OCF_RESKEY_socket" \
 		"$OCF_RESKEY_socket.d" "$wrapper_folder")" ]
 }
@@ -99,7 +91,7 @@ wrapper_own_uri() {
 		sed -n 's/^ *"\([^"]*\)",*$/\1/p' | head -n 1)
 	case $wrapper_place in
 	'') return 1 ;;
-	/*) echo "nbd+unix:///$1?socket=$wrapper_place" ;;
+	/*) echo "nbd+unix:///$1?socket=$(wrapper_escaped "$wrapper_place")" ;;
 	0.0.0.0:*) echo "nbd://127.0.0.1:${wrapper_place##*:}/$1" ;;
 	'[::]:'*) echo "nbd://[::1]:${wrapper_place##*:}/$1" ;;
 	*) echo "nbd://$wrapper_place/$1" ;;
@@ -115,7 +107,7 @@ wrapper_shake_hands() {
 	fi
 	: "${wrapper_uri:=$(wrapper_own_uri "$(wrapper_escaped "$wrapper_name")")}"
 	agent_need nbdinfo || return
-	wrapper_said=$(timeout "$(agent_seconds)" nbdinfo --size "$wrapper_uri" 2>&1) &&
+	wrapper_said=$(agent_limit "$(agent_share 1)" nbdinfo --size "$wrapper_uri" 2>&1) &&
 		return "$OCF_SUCCESS"
 	agent_fail "$OCF_ERR_GENERIC" \
 		"no NBD handshake with $wrapper_uri: $(echo "${wrapper_said:-no answer}" | agent_line)"
@@ -139,6 +131,7 @@ wrapper_monitor() {
 
 # It does not answer: what is there?
 wrapper_judge() {
+	wrapper_find_folder
 	if [ -n "$(wrapper_master)" ]; then
 		agent_fail "$OCF_ERR_GENERIC" "xnbd-wrapper does not answer at $OCF_RESKEY_socket"
 	elif [ -n "$(wrapper_servers)" ]; then
@@ -150,6 +143,10 @@ wrapper_judge() {
 
 # Servers of one that died are taken over by the new one, with their clients.
 wrapper_start() {
+	if ! [ -r "$OCF_RESKEY_config" ]; then
+		agent_fail "$OCF_ERR_INSTALLED" "$OCF_RESKEY_config is not there"
+		return
+	fi
 	wrapper_answers && return "$OCF_SUCCESS"
 	if [ -n "$(wrapper_master)" ]; then
 		agent_fail "$OCF_ERR_GENERIC" "a process at $OCF_RESKEY_socket does not answer"
@@ -158,11 +155,13 @@ wrapper_start() {
 	# As much as the kernel gives; the unit of systemd asks for the same.
 	# shellcheck disable=SC3045 # shells without them go on as they are
 	{ ulimit -n 1000000 && ulimit -l unlimited; } 2>/dev/null
-	# shellcheck disable=SC2086 # options are a list of words
-	wrapper_said=$(timeout "$(agent_seconds)" xnbd-wrapper --daemonize \
+	set -f # options are words, and not patterns
+	# shellcheck disable=SC2086
+	wrapper_said=$(agent_limit "$(agent_share 1)" xnbd-wrapper --daemonize \
 		--socket "$OCF_RESKEY_socket" --config "$OCF_RESKEY_config" $OCF_RESKEY_options 2>&1)
 	wrapper_status=$?
-	if [ "$wrapper_status" -eq 0 ] && agent_wait "$(agent_seconds)" wrapper_answers; then
+	set +f
+	if [ "$wrapper_status" -eq 0 ] && agent_wait "$(agent_share 1)" wrapper_answers; then
 		return "$OCF_SUCCESS"
 	fi
 	agent_fail "$OCF_ERR_GENERIC" \
@@ -181,10 +180,11 @@ wrapper_signal() {
 # In order as long as there is time: told, asked, killed.
 wrapper_stop() {
 	if ! have_binary ss; then
-		agent_need ss
+		wrapper_stop_blindly
 		return
 	fi
-	if wrapper_ctl --shutdown >/dev/null 2>&1 && agent_wait "$WRAPPER_ENDS" wrapper_is_gone; then
+	wrapper_find_folder
+	if wrapper_ctl --shutdown >/dev/null 2>&1 && agent_wait "$(agent_share 2)" wrapper_is_gone; then
 		return "$OCF_SUCCESS"
 	fi
 	wrapper_is_gone && return "$OCF_SUCCESS"
@@ -192,14 +192,20 @@ wrapper_stop() {
 		ocf_log warn "$OCF_RESOURCE_INSTANCE: signal $wrapper_way to what is left"
 		# shellcheck disable=SC2046 # a list of numbers
 		wrapper_signal "$wrapper_way" $(wrapper_master) $(wrapper_servers)
-		agent_wait 5 wrapper_is_gone && return "$OCF_SUCCESS"
+		agent_wait "$(agent_share 2)" wrapper_is_gone && return "$OCF_SUCCESS"
 	done
 	agent_fail "$OCF_ERR_GENERIC" "these do not end: $(echo "$(wrapper_master) $(wrapper_servers)" |
 		agent_line)"
 }
 
+# Nobody can say whose they are; if there are none at all, nothing has to be stopped.
+wrapper_stop_blindly() {
+	grep -sqx -e xnbd-wrapper -e xnbd-server /proc/[0-9]*/comm || return "$OCF_SUCCESS"
+	agent_need ss || return "$OCF_ERR_GENERIC"
+}
+
 wrapper_reload() {
-	wrapper_said=$(timeout "$(agent_seconds)" xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" \
+	wrapper_said=$(agent_limit "$(agent_share 1)" xnbd-wrapper-ctl --socket "$OCF_RESKEY_socket" \
 		--reload 2>&1) && return "$OCF_SUCCESS"
 	agent_fail "$OCF_ERR_GENERIC" \
 		"all is as before: $(echo "$wrapper_said" | tail -n 1 | agent_line)"

@@ -5,7 +5,6 @@ are held: test_agent_block.py."""
 
 import glob
 import os
-import subprocess
 import sys
 import xml.etree.ElementTree as xml
 
@@ -57,8 +56,12 @@ class Rules(agents.Case):
                 ('block', BLOCK, {'action': '', 'ip': 'a; flush ruleset', 'portno': '',
                                   'deadline': '-1'}),
                 ('block', BLOCK, {'portno': '10809 2049', 'deadline': '99999999999999999999'}),
+                ('block', BLOCK, {'portno': 'nfs', 'ip': 'abcd', 'deadline': '060'}),
+                ('block', BLOCK, {'portno': '80,0111', 'ip': '192.0.2.256'}),
+                ('block', BLOCK, {'ip': 'fe80::1%eth0'}), ('block', BLOCK, {'ip': '192.0.2'}),
                 ('vg', vg, {'volgrpname': '', 'snapshot_tag': 'a b', 'cluster': 'x'}),
-                ('vg', vg, {'volgrpname': '../x'}),
+                ('vg', vg, {'volgrpname': '../x', 'snapshot_tag': '-a'}),
+                ('vg', vg, {'volgrpname': '@tag'}),
                 ('wrapper', {}, {'config': 'xnbd.conf', 'socket': 'run/ctl'}),
                 ('confsync', {}, {'config': 'confsync.conf'}),
                 ('smnotify', sm, {'name': '-x', 'folder': 'nfs', 'minutes': 'ten'})):
@@ -76,6 +79,20 @@ class Rules(agents.Case):
             self.assertIn('not installed', a.start(INSTALLED, **NO_PROGRAM))
             p = a.run('monitor', None, OCF_RESKEY_CRM_meta_interval='0', **NO_PROGRAM)
             self.assertIn(p.returncode, (INSTALLED, NOT_RUNNING))
+            a.stop(**NO_PROGRAM)  # as is tried after each start that failed
+
+    def test_no_place_for_marks(self):
+        """A start that cannot note itself fails, and says why."""
+        for action in ('block', 'unblock'):
+            a = self.agent('block', **{**BLOCK, 'action': action})
+            mark = f'{self.agent_env["HA_RSCTMP"]}/xnbd-block-block'
+            os.makedirs(mark)
+            self.assertIn(f'{mark} cannot be written', a.start(GENERIC))
+            self.assertIn('cannot be removed', a.stop(None).stderr)
+            os.rmdir(mark)
+            a.stop()
+        self.agent('block', **BLOCK).stop()
+        self.assertEqual(self.tables(), [])
 
     def test_unknown_actions(self):
         for kind in agents.KINDS:
@@ -112,6 +129,18 @@ class Block(agents.Case):
             self.assertEqual(self.is_held(), action == 'unblock')
         self.assertEqual(self.tables(), [])
 
+    def test_near_names(self):
+        """Addresses and ports of two services, which look the same one behind the other."""
+        one, two = (self.agent('block', f'r{n}', action='block', ip=ip, portno=ports)
+                    for n, (ip, ports) in enumerate((('fd00::1', '3,4'), ('fd00::1:3', '4'))))
+        one.start()
+        two.start()
+        self.assertEqual(len(self.tables()), 2)
+        two.stop()
+        self.assertEqual(len(self.tables()), 1)
+        self.agent('block', 'last', action='unblock', ip='FD00::1', portno='3,4').start()
+        self.assertEqual(self.tables(), [])
+
     def test_killed(self):
         a = self.agent('block', **BLOCK)
         self.kill_at_every_step(a, lambda: self.assertEqual(self.tables(), []))
@@ -125,135 +154,6 @@ class Block(agents.Case):
             first.stop()
             self.assertEqual(self.tables(), [])
         self.kill_at_every_step(a, check)
-
-
-class Wrapper(agents.Case):
-
-    def setUp(self):
-        super().setUp()
-        self.config = self.write_config({'my disk': self.image(xtest.MIB)})
-        self.control, self.socket = self.path('ctl'), self.path('nbd')
-        self.given = {'config': self.config, 'socket': self.control, 'options':
-                      f'--lsocket {self.socket} --dbpath {self.path("state")} '
-                      f'--logpath {self.path("wrapper.log")}'}
-        self.resource = self.agent('wrapper', **self.given)
-
-    def client(self):
-        c = xtest.connect(self.socket)
-        self.addCleanup(c.close)
-        return c
-
-    def servers(self):
-        return [line for line in self.a.run('ss', '-Hxlp').splitlines() if self.control in line]
-
-    def test_tester(self):
-        self.resource.tester()
-
-    def test_levels(self):
-        a, deep = self.resource, {'OCF_CHECK_LEVEL': '10'}
-        a.probe(NOT_RUNNING)
-        a.start()
-        a.monitor()
-        a.monitor(**deep)
-        self.agent('wrapper', **self.given, export='my disk').monitor(**deep)
-        lost = self.agent('wrapper', **self.given, export='other')
-        self.assertIn('no NBD handshake', lost.monitor(GENERIC, **deep))
-        away = self.agent('wrapper', **self.given, uri=f'nbd+unix:///?socket={self.path("x")}')
-        away.monitor(GENERIC, **deep)
-        a.stop()
-        a.monitor(NOT_RUNNING, **deep)
-
-    def test_reload(self):
-        a = self.resource
-        a.start()
-        with open(self.config, 'a') as f:
-            f.write(f'export "more" {{ image = "{self.image(xtest.MIB, "more.img")}" }}\n')
-        a.run('reload-agent')
-        self.assertIn('more', self.listed())
-        with open(self.config, 'a') as f:
-            f.write('export {')
-        self.assertIn('as before', a.run('reload-agent', GENERIC))
-        self.assertIn('more', self.listed())
-        a.stop()
-
-    def listed(self):
-        return self.run_cmd(xtest.program('xnbd-wrapper-ctl'), '--socket', self.control, '--list')
-
-    def enter(self):
-        """A client that holds a server."""
-        code = ('import nbd, sys; h = nbd.NBD(); h.set_export_name("my disk"); '
-                f'h.connect_unix("{self.socket}"); h.pread(512, 0); print(flush=True); '
-                'sys.stdin.read()')
-        p = subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, preexec_fn=xtest.die_with_us)
-        self.addCleanup(p.wait)
-        self.addCleanup(p.kill)
-        self.addCleanup(p.stdin.close)
-        self.addCleanup(p.stdout.close)
-        self.assertEqual(p.stdout.readline(), b'\n')
-
-    def master(self):
-        status = self.run_cmd(xtest.program('xnbd-wrapper-ctl'), '--socket', self.control,
-                              '--status', '--json')
-        return int(status.split('"pid": ')[1].split(',')[0])
-
-    def test_died(self):
-        """Servers go on: that is no stopped resource. A start takes them over, a stop ends them."""
-        a = self.resource
-        for take_over in (True, False, None):
-            if take_over is None:  # sockets of servers are elsewhere
-                with open(self.config, 'a') as f:
-                    f.write(f'wrapper {{ run-directory = "{self.path("run")}" }}\n')
-            a.start()
-            self.enter()
-            os.kill(self.master(), 9)
-            xtest.wait_for(lambda: 'go on' in a.run('monitor', None).stderr, 'death is seen')
-            a.monitor(GENERIC)
-            if take_over:
-                a.start()
-                a.monitor()
-            a.stop()
-            self.assertEqual(self.servers(), [])
-            a.monitor(NOT_RUNNING)
-
-    def test_hangs(self):
-        a = self.resource
-        a.start()
-        self.enter()
-        os.kill(self.master(), 19)
-        self.assertIn('does not answer', a.monitor(GENERIC))
-        self.assertIn('does not answer', a.start(GENERIC))
-        a.stop()
-        self.assertEqual(self.servers(), [])
-        a.monitor(NOT_RUNNING)
-
-    def test_does_not_start(self):
-        with open(self.config, 'a') as f:
-            f.write('export {')
-        self.assertIn(self.config, self.resource.start(GENERIC))
-        self.resource.monitor(NOT_RUNNING)
-        self.resource.stop()
-        os.remove(self.config)
-        self.resource.start(INSTALLED)
-
-    def test_words(self):
-        with open(self.config, 'a') as f:
-            f.write(f'wrapper {{ listen = {{"{self.socket}"}}\n state-file = "{self.path("state")}"'
-                    f'\n log = "{self.path("wrapper.log")}" }}\n')
-        a = self.agent('wrapper')
-        for action, word in (('status', 'stopped'), ('start', ''), ('start', ''),
-                             ('status', 'running'), ('reload', ''), ('stop', ''), ('stop', ''),
-                             ('status', 'stopped')):
-            said = a.heartbeat(self.config, self.control, action)
-            self.assertEqual(said, f'{word}\n' if word else '', action)
-
-    def test_killed(self):
-        def truth(code):
-            if code == agents.SUCCESS:
-                self.client()
-            elif code == NOT_RUNNING:
-                self.assertEqual(self.servers(), [])
-        self.kill_at_every_step(self.resource, lambda: self.assertEqual(self.servers(), []), truth)
 
 
 class Confsync(agents.Case):
@@ -291,6 +191,16 @@ class Confsync(agents.Case):
         self.assertEqual(a.heartbeat('status'), 'running\n')
         a.heartbeat('stop')
         self.assertEqual(a.heartbeat('status'), 'stopped\n')
+
+    def test_two_in_heartbeat(self):
+        """Groups with a configuration each: one does not answer for the other."""
+        self.program('xnbd-confsync', 'case $1 in *old) exit 1 ;; esac')
+        a = self.agent('confsync')
+        a.heartbeat('/etc/new', 'start')
+        self.assertEqual(a.heartbeat('/etc/old', 'status'), 'stopped\n')
+        a.heartbeat('/etc/old', 'start', status=GENERIC)
+        a.heartbeat('/etc/old', 'stop')
+        self.assertEqual(a.heartbeat('/etc/new', 'status'), 'running\n')
 
 
 if __name__ == '__main__':

@@ -129,13 +129,15 @@ class Case(wrapper_fixture.WrapperCase):
     def is_held(self):
         return 'expires' in self.a.run('nft', 'list', 'ruleset')
 
-    def kill_at_every_step(self, agent, check, truth=lambda code: None):
-        """Start and stop are cut short at each of their steps: a monitor then says what is so, and
+    def kill_at_every_step(self, agent, check, truth=lambda code: None, actions=('start', 'stop')):
+        """Actions are cut short at each of their steps: a monitor then says what is so, and
         truth(its exit code) looks whether it is; a start makes the best of what is there, or a stop
         ends it, and when it is stopped check() must hold."""
-        for action, prepare in (('start', agent.stop), ('stop', agent.start)):
+        agent.stop()
+        for action in actions:
             for step in range(1, MOST_STEPS):
-                prepare()
+                if action == 'stop':
+                    agent.start()
                 was_killed = agent.killed_at(action, step)
                 code = agent.run('monitor', None).returncode
                 self.assertIn(code, (SUCCESS, NOT_RUNNING, GENERIC))
