@@ -20,18 +20,22 @@ smnotify_validate() {
 	esac
 	agent_path folder "$OCF_RESKEY_folder" || return
 	agent_number minutes "$OCF_RESKEY_minutes" 0 1440 || return
-	agent_need "$OCF_RESKEY_binary" pgrep || return
+	agent_need "$OCF_RESKEY_binary" || return
 	"$OCF_RESKEY_binary" --help 2>/dev/null | grep -q -e --no-consume && return "$OCF_SUCCESS"
 	agent_fail "$OCF_ERR_INSTALLED" \
 		"$OCF_RESKEY_binary has no --no-consume: it is not the sm-notify of this suite"
 }
 
-# Process ids of those for our folder.
+# Process ids of those for our folder. The kernel keeps 15 letters of a name.
 smnotify_running() {
-	for smnotify_pid in $(pgrep -x sm-notify); do
-		tr '\0' '\n' <"/proc/$smnotify_pid/cmdline" 2>/dev/null |
-			grep -Fqx -e "--state-directory-path=$OCF_RESKEY_folder" && echo "$smnotify_pid"
-	done
+	# shellcheck disable=SC2062 # files, and no pattern
+	grep -slzFx --regexp="--state-directory-path=$OCF_RESKEY_folder" /proc/[0-9]*/cmdline |
+		while IFS=/ read -r _ _ smnotify_pid _; do
+			smnotify_name=
+			read -r smnotify_name 2>/dev/null <"/proc/$smnotify_pid/comm"
+			[ "$smnotify_name" != "$(printf %.15s "${OCF_RESKEY_binary##*/}")" ] ||
+				echo "$smnotify_pid"
+		done
 }
 
 smnotify_has_ended() {
@@ -42,7 +46,7 @@ smnotify_end() { # SIGNAL
 	for smnotify_one in $(smnotify_running); do
 		kill -s "$1" "$smnotify_one" 2>/dev/null
 	done
-	agent_wait 5 smnotify_has_ended
+	agent_wait "$(agent_share 2)" smnotify_has_ended
 }
 
 smnotify_start() {
@@ -53,7 +57,7 @@ smnotify_start() {
 	fi
 	# One that a killed start has left would hold the folder.
 	smnotify_end TERM || smnotify_end KILL
-	smnotify_said=$(timeout "$(agent_seconds)" "$OCF_RESKEY_binary" --force --no-consume \
+	smnotify_said=$(agent_limit "$(agent_share 1)" "$OCF_RESKEY_binary" --force --no-consume \
 		--no-kernel-state --no-lift-grace "--retry-time=$OCF_RESKEY_minutes" \
 		"--outgoing-addr=$OCF_RESKEY_name" "--state-directory-path=$OCF_RESKEY_folder" 2>&1) &&
 		agent_set_mark && return

@@ -22,7 +22,7 @@ class Smnotify(agents.Case):
 
     def setUp(self):
         super().setUp()
-        self.require('unshare', 'pgrep')
+        self.require('unshare')
         self.state = self.path('nfs')
         for folder in (self.state, f'{self.state}/sm', f'{self.state}/sm.bak'):
             os.mkdir(folder, 0o755)
@@ -41,7 +41,7 @@ class Smnotify(agents.Case):
         found = []
         for path in glob.glob('/proc/[0-9]*/cmdline'):
             words = xtest.text_of(path).split('\0')
-            if words[0].endswith('sm-notify') and words[-2].endswith(self.state):
+            if words[0] == self.given['binary'] and words[-2].endswith(self.state):
                 found.append(path)
         return found
 
@@ -71,6 +71,17 @@ class Smnotify(agents.Case):
         self.resource.start()
         self.assertEqual(len(self.running()), 1)
         self.resource.stop()
+        self.assertEqual(self.running(), [])
+
+    def test_other_name(self):
+        """Of the program; the kernel knows a part of it."""
+        self.given['binary'] = self.path('notify-peers-of-nfs')
+        os.symlink(xtest.program('sm-notify'), self.given['binary'])
+        self.record('silent', '192.0.2.99')
+        a = self.agent('smnotify', **self.given)
+        a.start()
+        self.assertEqual(len(self.running()), 1)
+        a.stop()
         self.assertEqual(self.running(), [])
 
     def test_killed(self):
