@@ -99,7 +99,7 @@ agent_run() {
 		timeout --foreground --signal=KILL $((agent_most + 2)) \
 			timeout --foreground --kill-after=1 "$agent_most" "$@" 2>&1
 		echo "|$?"
-	} | timeout --foreground $((agent_most + 4)) cat)
+	} | timeout --foreground $((agent_most + 3)) cat)
 	agent_status=${agent_out##*|}
 	agent_out=${agent_out%|*}
 	ocf_is_decimal "$agent_status" || agent_status=124

@@ -8,6 +8,7 @@ a test. With real clusters nothing has device mapper on this host."""
 import glob
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
@@ -17,6 +18,7 @@ from agents import CONFIGURED, GENERIC, INSTALLED, NOT_RUNNING, SUCCESS  # noqa:
 from xtest import MIB  # noqa: E402
 
 VG = 'vg-a.1'  # with what is escaped in names of devices
+OTHER_TAG = 'a=b:c/d#e&f!'
 NEIGHBOUR = 'vg'  # its devices begin with the same letters
 LVM_CONF = b"""
 activation { udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 }
@@ -28,14 +30,16 @@ ANSWER = b'#!/bin/sh\ncat /tmp/answers/${0##*/}$1 2>/dev/null\n'
 CLUSTER = ('crm_node', 'crm_resource', 'crm_attribute', 'cl_status')
 RESOURCE_AGENTS = ('/usr/lib/ocf/lib/heartbeat', '/usr/share/resource-agents')
 PROGRAMS = ('/usr/sbin/lvm', '/usr/sbin/dmsetup', '/bin/fuser', '/usr/bin/strace',
-            '/usr/bin/xmllint')
+            '/usr/bin/timeout', '/usr/bin/xmllint')
 TESTER = '/usr/sbin/ocf-tester'
+SHELL = '/bin/dash'  # that of agents; busybox has programs of its own in its shell
+SLOW = '600000'  # milliseconds an action may last; on a busy machine LVM takes its time
 STRIDE = 9  # of the steps at which it is killed, one in so many
 
 
 def files():
     """What the guest has besides programs."""
-    found = {'/etc/lvm/lvm.conf': LVM_CONF, TESTER: TESTER,
+    found = {'/etc/lvm/lvm.conf': LVM_CONF, TESTER: TESTER, '/bin/sh': SHELL,
              '/etc/passwd': b'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n',
              '/etc/group': b'root:x:0:\nnogroup:x:65534:\n'}
     found |= {f'/programs/{name}': ANSWER for name in CLUSTER}
@@ -49,12 +53,12 @@ def files():
 class Vg(lab.Case):
     GUEST = {'modules': ('dm-mod', 'dm-snapshot', 'dm-thin-pool'), 'programs': PROGRAMS,
              'files': files(), 'memory': 384}
-    TOOLS = (TESTER,)
+    TOOLS = (TESTER, SHELL)
 
     @classmethod
     def disks(cls, folder):
         found = []
-        for name in ('one', 'two'):
+        for name in ('one', 'two', 'three'):
             with open(os.path.join(folder, name), 'wb') as f:
                 f.truncate(192 * MIB)
             found.append(f.name)
@@ -82,7 +86,7 @@ class Vg(lab.Case):
 
     def environment(self, **parameters):
         given = {'volgrpname': VG, 'node': 'n1', **parameters}
-        env = {'OCF_RESOURCE_INSTANCE': 'data', 'OCF_RESKEY_CRM_meta_timeout': '60000',
+        env = {'OCF_RESOURCE_INSTANCE': 'data', 'OCF_RESKEY_CRM_meta_timeout': SLOW,
                'OCF_RESKEY_CRM_meta_interval': '10000', 'HA_RSCTMP': '/tmp/marks',
                'HA_logfacility': 'none', 'XNBD_OCF_DIR': '/agents/ocf',
                **{f'OCF_RESKEY_{k}': v for k, v in given.items()}}
@@ -139,6 +143,12 @@ class Vg(lab.Case):
         self.agent('start', INSTALLED, volgrpname='no-such')
         self.agent('monitor', NOT_RUNNING, volgrpname='no-such')
         self.agent('start', CONFIGURED, volgrpname='a b')
+        self.tag('n1')
+        for wrong in ('', '@xnbd.owner=n1', '--all'):  # which LVM would not take for a name
+            self.agent('stop', volgrpname=wrong)
+            self.agent('monitor', NOT_RUNNING, volgrpname=wrong)
+        self.assertEqual(self.tags(), 'xnbd.owner=n1')
+        self.agent('stop')
 
     def test_owner(self):
         """Another node's tag: only the cluster may say that it counts no more."""
@@ -166,6 +176,13 @@ class Vg(lab.Case):
         self.tag('n2')  # a power cut of both: it is there, and the cluster has asked it
         self.answer('crm_node--partition', 'n1 n2 ')
         self.answer('crm_resource--resource', 'resource data is NOT running')
+        self.agent('start')
+        self.agent('stop')
+        self.tag('n2')  # the start itself, which is under way, is what runs here
+        self.answer('crm_resource--resource', 'resource data is running on: n1 \n'
+                                              'resource data is running on: n2 ')
+        self.agent('start', GENERIC)
+        self.answer('crm_resource--resource', 'resource data is running on: n1 ')
         self.agent('start')
         self.agent('stop')
 
@@ -196,7 +213,7 @@ class Vg(lab.Case):
         self.shell(f"""set -e; lvm vgchange -qay {VG}; lvm lvremove -qqy {VG}/s-1
             lvm lvcreate -qy -L 32m -n base {VG}
             lvm lvcreate -qy -s -L 4m --addtag xnbd.temporary -n full {VG}/base
-            lvm lvcreate -qy -s -L 4m --addtag other -n theirs {VG}/base
+            lvm lvcreate -qy -s -L 4m --addtag '{OTHER_TAG}' -n theirs {VG}/base
             lvm lvcreate -qy -L 8m --addtag xnbd.temporary -n data {VG}
             dd if=/dev/urandom of=/dev/mapper/vg--a.1-base bs=1M count=16 conv=fsync
             lvm vgchange -qan {VG}""")
@@ -204,6 +221,10 @@ class Vg(lab.Case):
         left = self.shell(f'lvm lvs --noheadings -o lv_name {VG}').split()
         self.assertEqual(sorted(left), ['base', 'data', 'theirs'])
         self.agent('monitor')
+        self.agent('stop')
+        self.agent('start', snapshot_tag=OTHER_TAG)
+        left = self.shell(f'lvm lvs --noheadings -o lv_name {VG}').split()
+        self.assertEqual(sorted(left), ['base', 'data'])
         self.agent('stop')
 
     def test_users(self):
@@ -240,6 +261,27 @@ class Vg(lab.Case):
             self.assertEqual(self.devices(), [])
         finally:
             self.shell('cp /tmp/lvm.conf /etc/lvm/lvm.conf')
+
+    def in_time(self, seconds, action, status, **parameters):
+        """An action with such a time limit: it ends, though a guest may be late."""
+        began = time.monotonic()
+        said = self.agent(action, status, CRM_meta_timeout=f'{seconds}000', **parameters)
+        self.assertLess(time.monotonic() - began, 2 * seconds)
+        return said
+
+    def test_disk_hangs(self):
+        """It neither answers nor fails, and LVM cannot even be killed while it waits for it."""
+        self.shell("""echo '0 131072 linear /dev/vdc 2048' | dmsetup create path
+            lvm vgcreate -qy far /dev/mapper/path && lvm lvcreate -qy -an -L 16m -n data far""")
+        self.addCleanup(self.shell, 'dmsetup resume path; lvm vgremove -qqfy far; '
+                                    'dmsetup remove --retry path', None)
+        self.agent('start', volgrpname='far')
+        self.shell('dmsetup suspend --noflush --nolockfs path')
+        self.assertIn('cannot be read', self.in_time(30, 'monitor', GENERIC, volgrpname='far'))
+        self.in_time(60, 'stop', SUCCESS, volgrpname='far')
+        self.assertEqual(self.devices(), ['path'])
+        self.in_time(30, 'monitor', NOT_RUNNING, volgrpname='far')
+        self.assertIn('does not answer', self.in_time(30, 'start', GENERIC, volgrpname='far'))
 
     def test_thin(self):
         self.shell(f'lvm lvcreate -qy -L 24m -T {VG}/pool -V 64m -n thin && '
