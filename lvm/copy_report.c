@@ -163,13 +163,12 @@ static bool is_damage(const struct err *err)
 
 void copy_report_check_json(const struct manifest_head *h, const struct err *err)
 {
-	json_t *top = json_object(), *text;
+	json_t *top = json_object();
 
 	json_object_set_new(top, "success", json_boolean(!err));
 	if (err) {
-		text = json_string(err->text);
 		json_object_set_new(top, "damaged", json_boolean(is_damage(err)));
-		json_object_set_new(top, "error", text ? text : json_string("not UTF-8"));
+		json_object_set_new(top, "error", printable(err->text));
 	} else {
 		json_object_set_new(top, "size", json_integer((json_int_t)h->size));
 		json_object_set_new(top, "chunks", json_integer((json_int_t)manifest_chunks(h)));
