@@ -116,6 +116,29 @@ class Cluster(stonith_pacemaker.Case):
         self.wait_well()
         self.check(victim)
 
+    def test_confirmation(self):
+        """The PDU does not come back: somebody pulls the plug, says so, and is believed."""
+        self.shots_as(deadline=5)
+        self.form()
+        victim, before = self.active(), self.counts()
+        survivor = self.other(victim)
+        stonith = (xtest.program('xnbd-stonith'), f'--config={self.config}')
+        self.right.stop()
+        victim.signal('corosync', signal.SIGSTOP)
+        self.until(lambda: survivor.shots('failed'), 'a shot that fails')
+        self.right.put('relay', str(victim.number), 'off')
+        self.wait_cut(victim, before)
+        self.assertEqual(survivor.held(), [])
+        survivor.run(*stonith, '--reason', 'plug pulled', 'confirm', victim.name)
+        self.wait_active(survivor)
+        self.assertEqual(len(survivor.shots('confirmed')), 1)
+        self.assertEqual(survivor.shots('done'), [])
+        self.right.start()
+        self.until(lambda: survivor.run(*stonith, 'on', victim.name, status=None).returncode == 0,
+                   'it is switched on')
+        self.wait_well()
+        self.check(victim)
+
 
 if __name__ == '__main__':
     xtest.main()

@@ -235,7 +235,8 @@ class Case(stonith_agents.Case):
             other = self.other(n)
             text += section('node', n.name, {
                 'outlets': [f'{p.name}:{key}' for p, key in n.feeds], 'shooters': [other.name],
-                'policy': 'cycle', 'delay': (delays or {}).get(n.name, 0)})
+                'policy': 'cycle', 'delay': (delays or {}).get(n.name, 0),
+                'accept-confirmation': 'true'})
         stonith_pdu.write(self.config, text)
 
     def other(self, node):
