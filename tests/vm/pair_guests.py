@@ -208,7 +208,8 @@ class Node:
 
     def _until(self, script, what):
         def attempt():
-            said = self._tell(script, self.guest.run(f'{{ {script}\n}} && echo +', None))
+            said = self._tell(script, self.guest.run(f'{{ {script}\n}} && echo +', None,
+                                                     seconds=SECONDS))
             return said.endswith('+\n') and said
         return xtest.wait_for(attempt, f'{self.name}: {what}', SECONDS, 0.5)
 
