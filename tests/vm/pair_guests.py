@@ -145,7 +145,7 @@ class Node:
         self.case, self.name, self.feeds = case, name, feeds
         self.number, self.cuts = NAMES.index(name) + 1, []
         self.launches = self.boots = 0
-        self.transcript = []
+        self.is_plugged, self.transcript = True, []
         folder = case.path(name)
         os.mkdir(folder)
         self.guest = lab.Guest(folder, EARLY_MODULES, disks=(disk, root, self._own_disk(folder)),
@@ -171,7 +171,11 @@ class Node:
         return path
 
     def has_power(self):
-        return any(pdu.relay(key) == 'on' for pdu, key in self.feeds)
+        return self.is_plugged and any(pdu.relay(key) == 'on' for pdu, key in self.feeds)
+
+    def plug(self, is_plugged):
+        """Both plugs, in or out."""
+        self.is_plugged = is_plugged
 
     def boot(self):
         """If its power was cut since, or is now: waits until it has started again, with all that

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """README.md, "A storage pair from two machines": every command of it, in order, from bare disks to a
-fail-over, on two guests with real Corosync, Pacemaker, LVM and SSH, whose power is a matter of PDUs.
+fail-over and what may go wrong in one, on two guests with real Corosync, Pacemaker, LVM and SSH,
+whose power is a matter of PDUs.
 
 The nodes have the packages that the chapter tells to install, and what they depend on. A test does
-what the text leaves to the reader: it waits where the text says "until", carries host keys over, and
-types the secrets. Meanwhile a kernel's NBD client in a third guest writes and verifies a file system
-on the second disk, and must not see an error.
+what the text leaves to the reader: it waits where the text says "until", carries host keys over,
+types the secrets, and pulls cables. Meanwhile a kernel's NBD client in a third guest writes and
+verifies a file system on the second disk, and must not see an error.
 """
 
 import os
@@ -24,9 +25,11 @@ import xtest  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 CHAPTER, FENCING = 'A storage pair from two machines', 'Fencing: from bare PDUs'
-WHO = {'n1': ('n1',), 'n2': ('n2',), 'both': ('n1', 'n2'), 'client': ('client',)}
+WHO = {'n1#': ('n1',), 'n2#': ('n2',), 'both#': ('n1', 'n2'), 'client#': ('client',),
+       'by hand:': ('by hand',)}
 KERNEL_DISK, FOLDER, PATIENCE = 'vm2', '/mnt/disk', 1200  # of the third guest; seconds
-DEADLINE = 90  # seconds of a shot, as machines are slow here
+# Seconds of a shot, milliseconds before it and for a PDU's answer, as machines are slow here.
+DEADLINE, DELAY, ANSWER = 90, 24000, 5000
 # What crmsh does not report by its exit status when it could not.
 TAKES_EFFECT = {
     f'crm node {word} n1': f'crm_attribute --node n1 --name standby --query --quiet | grep -qx {to}'
@@ -45,7 +48,8 @@ def block(text, path):
 
 
 class Step:
-    """A line such as: n1# COMMAND    # until "TEXT"    (or: # until it answers: WHY)"""
+    """A line such as: n1# COMMAND    # until "TEXT"    (or: # until it answers: WHY), or
+    by hand: WHAT IS DONE"""
 
     def __init__(self, who, text):
         self.who, self.said = WHO[who], []
@@ -65,7 +69,8 @@ class Step:
 
 def steps():
     lines = re.sub(r'\\\n *', '', chapter(CHAPTER))
-    return [Step(*found) for found in re.findall(r'^ {7,8}(n1|n2|both|client)# (.*)$', lines, re.M)]
+    return [Step(*found) for found in re.findall(
+        r'^ {7,8}(n1#|n2#|both#|client#|by hand:) (.*)$', lines, re.M)]
 
 
 def packages():
@@ -94,6 +99,8 @@ class Readme(pair_guests.Case):
             self.assertIn(old, text)
             text = text.replace(old, pdu.address)
         text = text.replace('stonith { ', f'stonith {{ deadline = {DEADLINE} ')
+        text = re.sub('delay = [0-9]+', f'delay = {DELAY}', text)
+        text = text.replace('profile = ', f'timeout = {ANSWER} profile = ')
         self.n1.write('/etc/xnbd/stonith.conf', text)
         self.n1.run('install -d -m 700 /etc/xnbd/secret')
         for pdu in self.pdus:
@@ -111,21 +118,34 @@ class Readme(pair_guests.Case):
     # Typing.
 
     def type(self, step, name):
-        if name == 'client':
+        if name == 'by hand':
+            self.do(step.command)
+        elif step.command.startswith('apt-get '):
+            pass  # is there
+        elif name == 'client':
             self.type_here(step)
-            return
-        node = self.nodes[pair_guests.NAMES.index(name)]
-        if step.command == 'xnbd-confsync init' and node is self.n1:
-            self.type_configuration()
+        else:
+            self.type_there(step, self.nodes[pair_guests.NAMES.index(name)])
+
+    def do(self, what):
+        """With hands."""
+        n2, left = self.n2, self.pdus[0]
+        {'pull the network cable of the PDU left': left.freeze,
+         'pull both power plugs of n2': lambda: n2.plug(False),
+         'plug in all three again': lambda: (left.thaw(), n2.plug(True))}[what]()
+
+    def type_there(self, step, node):
         if 'sysrq-trigger' in step.command:
             node.last_words(step.command)
         elif step.is_awaited or step.command.startswith('crm '):
             effect = TAKES_EFFECT.get(step.command, 'true')
             step.said.append(node.until(f'{step.script()} && {effect}', step.command))
-        elif not step.command.startswith('apt-get '):
+        else:
             step.said.append(node.run(step.script()))
         if step.command == 'xnbd-confsync init':
             self.carry_over(node, step.said[-1])
+        if step.command == 'xnbd-confsync init' and node is self.n2:
+            self.type_configuration()
 
     def type_here(self, step):
         """The host plays a client; "&" is a program that goes on."""
@@ -165,8 +185,8 @@ class Readme(pair_guests.Case):
         xtest.wait_for(lambda: self.load.rounds() > rounds, 'fio goes on', pair_guests.SECONDS)
 
     def test_chapter(self):
-        done = steps()
-        self.assertGreater(len(done), 60)
+        done, said = steps(), {}
+        self.assertGreater(len(done), 90)
         with self.step('bare machines boot'):
             self.boot()
         for step in done:
@@ -176,10 +196,11 @@ class Readme(pair_guests.Case):
             if step.command.endswith(f'/{KERNEL_DISK}'):
                 with self.step('a file system on it'):
                     self.attach()
-            if step.awaited.startswith('unblock') and self.load:
+            if self.load and (step.awaited.startswith('unblock') or name == 'client'):
                 with self.step('clients go on'):
                     self.goes_on()
-        self.check({step.command: step.said for step in done})
+            said.setdefault(step.command, []).extend(step.said)
+        self.check(said)
 
     def check(self, said):
         """What the text between the commands says."""
@@ -190,10 +211,14 @@ class Readme(pair_guests.Case):
             self.client.run(f'umount {FOLDER}')
             self.assertEqual(re.findall('(?i)error|failed', xtest.text_of(self.path('writer'))), [])
             self.assertEqual(self.writer.stderr(), '')
-        self.assertEqual([len(n.cuts) for n in self.nodes], [2, 0])  # the test shot, the death
+        # The test shot and the death; the plugs and the race.
+        self.assertEqual([len(n.cuts) for n in self.nodes], [2, 2])
         self.assertIsNone(self.power.fault)
+        self.assertEqual([pdu.relays('1', '2') for pdu in self.pdus], [['on', 'on']] * 2)
+        waits = next(text for text in said['crm_mon -1'] if 'n2: UNCLEAN' in text)
+        self.assertNotRegex(waits, r'\b(data|wrapper|address)\s.*Started n1')
+        self.assertIn('test shot', said['xnbd-stonith audit'][-1])
         self.assertIn('xnbd.owner=n2', said['vgs -o vg_name,vg_tags vg_pair'][0])
-        self.assertIn('test shot', said['xnbd-stonith audit'][0])
         self.assertIn('n1', said['stonith_admin --history n1'][0])
         for text in said['xnbd-confsync status']:
             self.assertIn('xnbd: in step', text)
