@@ -27,6 +27,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import guest_image  # noqa: E402
 import lab  # noqa: E402
+import agents  # noqa: E402
 import xtest  # noqa: E402
 
 PACKAGES = ('xen-hypervisor-*-amd64', 'linux-image-*-amd64', 'xen-utils-[0-9]*', 'xen-utils-common')
@@ -38,10 +39,15 @@ XENSTORE = ('read', 'write', 'list', 'exists', 'rm', 'ls')
 PROGRAMS = ('/bin/bash', '/bin/dash', '/sbin/nbd-client', '/usr/bin/flock', '/usr/bin/jq')
 OURS = ('xnbd-wrapper', 'xnbd-server', 'xnbd-wrapper-ctl')
 SCRIPTS = os.path.join(xtest.HERE, '..', '..', 'scripts', 'xen')
+SHELLS = ('dash', 'bash --posix')  # either may be /bin/sh; here the first one is
 HOLD_SECONDS, SECTOR = 600, 512
 SECONDS = 600  # for what runs many programs; a machine that does nothing else needs a twentieth
 WRITTEN = 'written by the domain'
 PORT = 8520
+
+# What a backup does: waits until the domain has the disk, and looks at it.
+LOOK = ('until grep -c "disk $XNBD_BACKUP_DISK" /var/log/xen/console/guest-b1.log >/tmp/times; do '
+        'usleep 300000; done; env | grep ^XNBD_')
 
 DOMAIN_INIT = f'''#!/busybox sh
 /busybox mkdir -p /bin /proc /sys /dev /run
@@ -83,7 +89,7 @@ ramdisk="/domain/ramdisk"
 memory=128
 vcpus=1
 extra="console=hvc0 quiet"
-disk=[]
+disk=[{disk}]
 on_crash="preserve"
 '''
 # No udev, no systemd: the toolstack needs few programs, and folders that packages make.
@@ -163,7 +169,9 @@ class XenGuest(lab.Guest):
                  '/bin/sh': '/bin/dash', '/usr/bin/timeout': '/usr/bin/timeout',
                  '/etc/passwd': b'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n',
                  '/etc/group': b'root:x:0:\nnogroup:x:65534:\n', **domain_files(), **files}
-        programs = (*(f'{bins}/{p}' for p in TOOLSTACK), *PROGRAMS, *programs,
+        saver = f'{bins}/libxl-save-helper'  # which xl runs from where it is installed
+        more[saver[len(self.unpacked):]] = saver
+        programs = (saver, *(f'{bins}/{p}' for p in TOOLSTACK), *PROGRAMS, *programs,
                     *(f'/usr/bin/xenstore-{p}' for p in XENSTORE))
         folder = glob.glob(f'{self.unpacked}/lib/modules/*')[0]
         return guest_image.parts_of((*MODULES, *modules), programs, more, folder)
@@ -200,8 +208,8 @@ class XenCase(lab.Case):
     # Domains.
 
     @classmethod
-    def create(cls, name):
-        text = shlex.quote(DOMAIN.format(name=name))
+    def create(cls, name, disk=''):
+        text = shlex.quote(DOMAIN.format(name=name, disk=disk and f'"{disk}"'))
         cls.guest.run(f'printf %s {text} >/run/{name}.cfg; xl create -q /run/{name}.cfg')
         xtest.wait_for(lambda: 'ready' in cls.console(name), f'{name} runs', lab.BOOT_SECONDS, 0.5)
 
@@ -240,22 +248,67 @@ class XenCase(lab.Case):
         return [int(n) for n in re.findall(r'/nbd(\d+)/', self.guest.run(
             'ls -d /sys/block/nbd*/pid 2>/dev/null', None))]
 
-    def serve(self, options=f'--laddr 127.0.0.1 --lport {PORT}', **exports):
-        """A wrapper in dom0 with exports NAME='image' or 'image" readonly = "true'; its job."""
+    def serve(self, options=f'--laddr 127.0.0.1 --lport {PORT}', at=None, run='/run/xnbd',
+              **exports):
+        """A wrapper with exports NAME='image' or 'image" readonly = "true'; its job. AT: a guest
+        that is not dom0. RUN: its own folder, where wrapper.ctl is."""
+        guest, control = at or self.guest, f'{run}/wrapper.ctl'
         rows = '\n'.join(f'export "{k}" {{ image = "{v}" }}' for k, v in exports.items())
-        self.guest.run(f"cat >/etc/xnbd/xnbd.conf <<'.'\n{rows}\n.\nrm -rf /run/xnbd /var/lib/xnbd")
-        job = self.guest.start('xnbd-wrapper', '--config', '/etc/xnbd/xnbd.conf', *options.split())
-        self.addCleanup(self.end_wrapper, job)
-        self.guest.run(f'until xnbd-wrapper-ctl status >/dev/null 2>&1; do '
-                       f'[ ! -e {job}.status ] || exec cat {job}.log /no; usleep 200000; done')
+        guest.run(f"rm -rf {run}; mkdir {run}; cat >{run}/conf <<'.'\n{rows}\n.\n")
+        job = guest.start('xnbd-wrapper', '--config', f'{run}/conf', '--socket', control,
+                          '--dbpath', f'{run}/state', *options.split())
+        self.addCleanup(self.end_wrapper, job, guest)
+        guest.run(f'until xnbd-wrapper-ctl --socket {control} status >/dev/null 2>&1; do '
+                  f'[ ! -e {job}.status ] || exec cat {job}.log /no; usleep 200000; done')
         return job
 
-    def end_wrapper(self, job):
-        if not self.guest.lost and self.guest.is_running(job):
-            self.guest.end(job)
+    @staticmethod
+    def end_wrapper(job, guest):
+        if not guest.lost and guest.is_running(job):
+            guest.end(job)
 
-    def image(self, path, mib=4, content='', name=None):
-        """An image in dom0 with random content behind this; md5 of its first MiB."""
-        self.guest.run(f"dd if=/dev/urandom of={path} bs=1M count={mib} 2>/dev/null; "
-                       f"printf %s '{content}' | dd of={path} conv=notrunc 2>/dev/null")
-        return self.guest.run(f'head -c 1048576 {path} | md5sum').split()[0]
+    def image(self, path, content='', at=None):
+        """An image of 4 MiB with random content behind this; md5 of its first MiB."""
+        guest = at or self.guest
+        guest.run(f"dd if=/dev/urandom of={path} bs=1M count=4 2>/dev/null; "
+                  f"printf %s '{content}' | dd of={path} conv=notrunc 2>/dev/null")
+        return guest.run(f'head -c 1048576 {path} | md5sum').split()[0]
+
+    # What is cut short.
+
+    def killed_at(self, step, command):
+        """Is this program, a script, killed at its step number `step`? False: it has not so many,
+        and has succeeded."""
+        said = self.guest.run(
+            f'setsid strace -qq -o /dev/null -e trace={agents.FORKS} -e signal=none '
+            f'-e inject={agents.FORKS}:signal=SIGKILL:when={step} {command} >/dev/null 2>&1; '
+            's=$?; echo; echo $s', None, seconds=SECONDS)
+        status = re.findall(r'\d+', said)[-1]
+        self.assertIn(status, ('0', '137'), said)
+        return status != '0'
+
+
+class BackupCase(XenCase):
+    """xnbd-xen-backup for disks of u1, which b1 saves."""
+
+    DOMAINS = ('u1', 'b1')
+    JOURNALS = '/var/lib/xnbd/xen-backup'
+
+    def backup(self, disk, command, status=0, options='-w 20'):
+        """It is told by the lines it prints whether it ran."""
+        quoted = command.replace("'", "'\\''")
+        return self.guest.run(f"xnbd-xen-backup -v -b b1 {options} u1 {disk} "
+                              f"sh -c '{quoted}' 2>&1", status, seconds=SECONDS)
+
+    def undo(self, disk, status=0):
+        return self.guest.run(f'xnbd-xen-backup --undo u1 {disk} 2>&1', status, seconds=SECONDS)
+
+    def start_backup(self, disk, options=()):
+        """One whose command does not end, and has begun; its job."""
+        job = self.guest.start('xnbd-xen-backup', '-b', 'b1', *options, 'u1', disk, 'sh', '-c',
+                               'touch /tmp/running; sleep 1002; true')
+        self.guest.run('until [ -e /tmp/running ]; do usleep 300000; done; rm /tmp/running')
+        return job
+
+    def journals(self):
+        return self.guest.run(f'ls {self.JOURNALS} 2>/dev/null | grep -v "[.]lock$"', None)
