@@ -2,14 +2,15 @@
 """xnbd-xen-backup in a dom0 with two domains: one whose disks are a volume of LVM and an export,
 and the backup domain. Each step fails in turn, and it is killed; nothing may be left."""
 
+import itertools
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import xen_lab  # noqa: E402
-import agents  # noqa: E402
 import xtest  # noqa: E402
+from xen_lab import LOOK  # noqa: E402
 from xtest import MIB  # noqa: E402
 
 VG, LV = 'vg-x', 'disk+1'
@@ -21,16 +22,10 @@ global { event_activation=0 use_lvmpolld=0 }
 '''
 OURS = ('lvm_snap_create', 'lvm_snap_remove', 'xnbd-xen-backup')
 EXPORT = "an export's, 100%"
-JOURNALS = '/var/lib/xnbd/xen-backup'
-KILL_AT = (8, 20, 32, 44, 56, 68)  # steps of the shell
-
-# What a backup does: waits until the domain has the disk, and looks at it.
-LOOK = ('until grep -c "disk $XNBD_BACKUP_DISK" /var/log/xen/console/guest-b1.log >/tmp/times; do '
-        'usleep 300000; done; env | grep ^XNBD_')
+STRIDE = 9  # of the steps at which it is killed, one in so many
 
 
-class Backup(xen_lab.XenCase):
-    DOMAINS = ('u1', 'b1')
+class Backup(xen_lab.BackupCase):
     GUEST = {**xen_lab.XenCase.GUEST, 'modules': ('dm-mod', 'dm-snapshot'),
              'programs': (*xen_lab.XenCase.GUEST['programs'], *map(xtest.program, OURS),
                           '/usr/sbin/lvm', '/usr/bin/strace', '/usr/bin/cksum', '/usr/bin/env'),
@@ -54,23 +49,16 @@ class Backup(xen_lab.XenCase):
     def setUp(self):
         super().setUp()
         self.md5 = self.image('/srv/e.img')
-        self.serve(**{EXPORT: '/srv/e.img'})
+        self.wrapper = self.serve(**{EXPORT: '/srv/e.img'})
         self.attach('u1', 'xvdb', f'xnbd:{EXPORT}', 'r')
         self.addCleanup(self.clean_up)
 
     def clean_up(self):
         if not self.guest.lost:
             for disk in ('xvda', 'xvdb'):
-                self.guest.run(f'xnbd-xen-backup --undo u1 {disk}', None,
-                               seconds=xen_lab.SECONDS)
+                self.undo(disk, None)
             self.xl('block-detach', 'u1', 'xvdb', status=None)
             self.guest.run('killall -q -KILL sleep', None)
-
-    def backup(self, disk, command, status=0, options='-w 20', before=''):
-        """It is told by the lines it prints whether it ran."""
-        quoted = command.replace("'", "'\\''")
-        return self.guest.run(f"{before} xnbd-xen-backup -v -b b1 {options} u1 {disk} "
-                              f"sh -c '{quoted}' 2>&1", status, seconds=xen_lab.SECONDS)
 
     def snapshots(self):
         volumes = self.guest.run(f'lvs --noheadings -o lv_name {VG} 2>/dev/null').split()
@@ -82,8 +70,7 @@ class Backup(xen_lab.XenCase):
         self.assertEqual(self.snapshots(), ([LV], '0', ['e.img']))
         self.assertEqual(self.block_list('b1'), {})
         self.assertEqual(len(self.devices()), 1)
-        left = self.guest.run(f'ls {JOURNALS} 2>/dev/null | grep -v "[.]lock$"', None)
-        self.assertEqual(left, '')
+        self.assertEqual(self.journals(), '')
 
     # Both kinds.
 
@@ -188,35 +175,65 @@ class Backup(xen_lab.XenCase):
             self.assert_undone()
 
     def test_killed(self):
-        """At any step; the next run, or --undo, undoes what is left."""
-        for n, step in enumerate(KILL_AT):
-            disk = ('xvda', 'xvdb')[n % 2]
-            self.backup(disk, 'true', None, before='setsid strace -qq -o /dev/null -e signal=none '
-                        f'-e trace={agents.FORKS} '
-                        f'-e inject={agents.FORKS}:signal=SIGKILL:when={step}')
-            if n % 3:
-                self.guest.run(f'xnbd-xen-backup --undo u1 {disk}', seconds=xen_lab.SECONDS)
-            else:
-                self.backup(disk, 'true')
+        """At any step, with either shell; the next run, or --undo, undoes what is left."""
+        for first, shell in enumerate(xen_lab.SHELLS, 1):
+            for n in itertools.count():
+                step, disk = first * STRIDE // 2 + n * STRIDE, ('xvda', 'xvdb')[n % 2]
+                if not self.killed_at(step, f'{shell} /programs/xnbd-xen-backup -w 20 -b b1 u1 '
+                                            f'{disk} true'):
+                    break
+                if n % 3:
+                    self.undo(disk)
+                else:
+                    self.backup(disk, 'true')
+                self.assert_undone()
+            self.assertGreater(n, 3, 'steps are not found')
             self.assert_undone()
 
     def test_killed_in_the_middle(self):
         """While its command runs, which goes on. What cannot be undone yet is undone later."""
-        job = self.guest.start('xnbd-xen-backup', '-b', 'b1', 'u1', 'xvdb', 'sh', '-c',
-                               'touch /tmp/running; sleep 1002; true')
-        self.guest.run('until [ -e /tmp/running ]; do usleep 300000; done; rm /tmp/running')
-        self.guest.end(job, 'KILL')
+        self.guest.end(self.start_backup('xvdb'), 'KILL')
         self.assertEqual(len(self.block_list('b1')), 1)
         self.guest.run('killall -STOP xnbd-wrapper')
         try:
-            said = self.guest.run('xnbd-xen-backup --undo u1 xvdb 2>&1', 3,
-                                  seconds=xen_lab.SECONDS)
+            said = self.undo('xvdb', 3)
         finally:
             self.guest.run('killall -CONT xnbd-wrapper')
+        self.assertIn('stays: no answer in 40 seconds', said)
         self.assertIn('not all is undone', said)
         self.assertEqual(self.block_list('b1'), {})
         said = self.backup('xvdb', 'true')
         self.assertIn('what it left is undone first', said)
+        self.assert_undone()
+
+    def test_export_is_gone(self):
+        """What a run has left that was killed, of an export that there is no more."""
+        self.guest.end(self.start_backup('xvdb'), 'KILL')
+        self.guest.end(self.wrapper)
+        self.serve(other='/srv/e.img')
+        self.undo('xvdb')
+        self.xl('block-detach', 'u1', 'xvdb')
+        self.attach('u1', 'xvdb', 'xnbd:other', 'r')
+        self.assert_undone()
+
+    def test_killed_and_its_number_is_reused(self):
+        """A program that it has started has the lock; the next run waits for that, and does not
+        take the process that has the number now for another backup."""
+        self.guest.run('killall -STOP xnbd-wrapper')
+        try:
+            job = self.guest.start('xnbd-xen-backup', '-b', 'b1', 'u1', 'xvdb', 'true')
+            self.guest.run('until pidof xnbd-wrapper-ctl; do usleep 100000; done')
+            pid = self.guest.run(f'cat {job}.pid').strip()
+            self.guest.end(job, 'KILL')
+            self.guest.run(f'until [ -e /proc/{pid} ]; do '
+                           f'echo {int(pid) - 1} >/proc/sys/kernel/ns_last_pid; '
+                           'sleep 1003 >/dev/null 2>&1 & done')
+            job = self.guest.start('xnbd-xen-backup', '--undo', 'u1', 'xvdb')
+            self.guest.run(f'until [ -e {job}.status ] || ps | grep -q "[s]leep 1$"; do '
+                           'usleep 100000; done')
+        finally:
+            self.guest.run('killall -CONT xnbd-wrapper')
+        self.assertEqual(self.guest.wait(job, xen_lab.SECONDS), (0, ''))
         self.assert_undone()
 
 

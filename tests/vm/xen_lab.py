@@ -307,7 +307,9 @@ class BackupCase(XenCase):
         """One whose command does not end, and has begun; its job."""
         job = self.guest.start('xnbd-xen-backup', '-b', 'b1', *options, 'u1', disk, 'sh', '-c',
                                'touch /tmp/running; sleep 1002; true')
-        self.guest.run('until [ -e /tmp/running ]; do usleep 300000; done; rm /tmp/running')
+        self.guest.run(f'until [ -e /tmp/running ]; do [ ! -e {job}.status ] || '
+                       f'exec cat {job}.log /no; usleep 300000; done; rm /tmp/running',
+                       seconds=SECONDS)
         return job
 
     def journals(self):
