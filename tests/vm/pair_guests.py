@@ -52,7 +52,9 @@ for names in eth0:user0 eth1:eth0 eth2:eth1; do
 done
 mount -t ext4 -o ro,noload /dev/vdb /lower
 mount -t ext4 /dev/vdc /own
-mount -t overlay -o lowerdir=/lower,upperdir=/own/upper,workdir=/own/work overlay /root
+# An NFS server has to open files by their handles, also those of the folders above an export.
+mount -t overlay -o lowerdir=/lower,upperdir=/own/upper,workdir=/own/work,index=on,nfs_export=on \
+	overlay /root
 mkdir -p /root/tmp /root/proc /root/sys /root/dev /root/run /root/srv
 mount -t tmpfs tmp /root/tmp
 for m in proc sys dev; do mount --move /$m /root/$m; done
@@ -213,7 +215,7 @@ class Node:
     def _until(self, script, what):
         def attempt():
             said = self._tell(script, self.guest.run(f'{{ {script}\n}} && echo +', None,
-                                                     seconds=SECONDS))
+                                                      seconds=SECONDS))
             return said.endswith('+\n') and said
         return xtest.wait_for(attempt, f'{self.name}: {what}', SECONDS, 0.5)
 
@@ -256,9 +258,13 @@ class Power(threading.Thread):
 
 
 class Case(stonith_fixture.Case):
-    """With .n1, .n2 and .client; PACKAGES: of the nodes. Nothing is configured on them."""
+    """With .n1, .n2 and .client; PACKAGES: of the nodes. Nothing is configured on them.
 
-    PACKAGES = ()
+    More of the nodes: KERNEL, what else is a module, and FILES, what packages write when they are
+    installed: {path there: text}.
+    """
+
+    PACKAGES, KERNEL, FILES = (), (), {}
     CLIENT = {'modules': ('nbd',), 'memory': 384,
               'programs': ('/usr/bin/fio', '/sbin/mkfs.ext4', xtest.program('nbd_keep'))}
     GUEST, TOOLS = CLIENT, ('cmake', 'mkfs.ext4', 'ssh-keygen', 'tar')
@@ -295,7 +301,8 @@ class Case(stonith_fixture.Case):
         tree, shared = self.path('tree'), self.path('shared')
         os.mkdir(tree)
         install_tree(tree)
-        self.root = debian_root.image(self.PACKAGES, MODULES, tree, FILES)
+        self.root = debian_root.image(self.PACKAGES, (*MODULES, *self.KERNEL), tree,
+                                       {**FILES, **self.FILES})
         self.addCleanup(self.root.close)
         with open(shared, 'wb') as f:
             f.truncate(8 * GIB)
