@@ -36,8 +36,8 @@ TAKES_EFFECT = {
     for word, to in (('standby', 'on'), ('online', 'off'))}
 
 
-def chapter(name):
-    text = (REPO / 'README.md').read_text()
+def chapter(name, file='README.md'):
+    text = (REPO / file).read_text()
     return re.search(rf'^## {re.escape(name)}[^\n]*\n(.*?)^## ', text, re.M | re.S)[1]
 
 
@@ -67,8 +67,8 @@ class Step:
                 f'echo "$said" | grep -q {shlex.quote(self.awaited.replace("[", chr(92) + "["))}')
 
 
-def steps():
-    lines = re.sub(r'\\\n *', '', chapter(CHAPTER))
+def steps(text):
+    lines = re.sub(r'\\\n *', '', text)
     return [Step(*found) for found in re.findall(
         r'^ {7,8}(n1#|n2#|both#|client#|by hand:) (.*)$', lines, re.M)]
 
@@ -77,9 +77,10 @@ def packages():
     return tuple(re.search(r'both# apt-get install (.*)', chapter(CHAPTER))[1].split())
 
 
-class Readme(pair_guests.Case):
+class Hands(pair_guests.Case):
+    """Do on the nodes what the chapter says."""
+
     PACKAGES = packages()
-    load = writer = None
 
     # What stands between the commands.
 
@@ -147,6 +148,10 @@ class Readme(pair_guests.Case):
         if step.command == 'xnbd-confsync init' and node is self.n2:
             self.type_configuration()
 
+
+class Readme(Hands):
+    load = writer = None
+
     def type_here(self, step):
         """The host plays a client; "&" is a program that goes on."""
         command = step.command.replace('reconnect-delay=60', f'reconnect-delay={PATIENCE}')
@@ -185,7 +190,7 @@ class Readme(pair_guests.Case):
         xtest.wait_for(lambda: self.load.rounds() > rounds, 'fio goes on', pair_guests.SECONDS)
 
     def test_chapter(self):
-        done, said = steps(), {}
+        done, said = steps(chapter(CHAPTER)), {}
         self.assertGreater(len(done), 90)
         with self.step('bare machines boot'):
             self.boot()
