@@ -25,8 +25,8 @@ import xtest  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 CHAPTER, FENCING = 'A storage pair from two machines', 'Fencing: from bare PDUs'
-WHO = {'n1#': ('n1',), 'n2#': ('n2',), 'both#': ('n1', 'n2'), 'client#': ('client',),
-       'by hand:': ('by hand',)}
+WHO = {'n1': ('n1',), 'n2': ('n2',), 'both': ('n1', 'n2'), 'client': ('client',),
+       'by hand': ('by hand',)}
 KERNEL_DISK, FOLDER, PATIENCE = 'vm2', '/mnt/disk', 1200  # of the third guest; seconds
 # Seconds of a shot, milliseconds before it and for a PDU's answer, as machines are slow here.
 DEADLINE, DELAY, ANSWER = 90, 24000, 5000
@@ -69,7 +69,7 @@ class Step:
 
 def steps(text):
     lines = re.sub(r'\\\n *', '', text)
-    return [Step(*found) for found in re.findall(
+    return [Step(who.rstrip('#:'), what) for who, what in re.findall(
         r'^ {7,8}(n1#|n2#|both#|client#|by hand:) (.*)$', lines, re.M)]
 
 
