@@ -44,7 +44,8 @@ struct config_volume {
 	char *freeze, *thaw;      /* NULL = none */
 	char *snapshot_size;      /* as -n of lvm_snap_copy; NULL = by its configuration */
 	char *snapshot_directory; /* of the wrapper's; NULL = where the image is */
-	int compress;             /* enum config_compress */
+	char *mount_point; /* where the copies' file system has to be; NULL = anything goes */
+	int compress;      /* enum config_compress */
 	bool verify, incremental, in_place;
 	uint64_t every, max_age; /* hours; max_age 0 = twice every */
 	uint64_t freeze_timeout; /* s */

@@ -38,6 +38,10 @@ static const struct key keys[] = {
 		"source, %% a percent sign, and in the last part of the path %t is the time of the "
 		"copy, so that each one is a new file of this host, or %n a number, so that copies "
 		"take turns. Required."},
+	{"mount-point", KEY_PATH, AT(mount_point), 1, PATH_MAX, 0, NULL, BOTH, false,
+		"Folder where something has to be mounted, such as the disk of the copies; otherwise "
+		"the copy fails, and what is remembered of the others stays. Without it, copies go "
+		"into the folder below, and the others count as removed."},
 	{"compress", KEY_CHOICE, AT(compress), 0, 0, CONFIG_NONE, compressions, BOTH, false,
 		"How a copy that is a file is compressed: none, gzip or zstd. Otherwise none."},
 	{"incremental", KEY_FLAG, AT(incremental), 0, 0, true, NULL, BOTH, false,

@@ -119,7 +119,7 @@ static void settle_old(struct job *j)
 {
 	struct err err = {0};
 
-	if (settle(j) && save(j, &err) < 0)
+	if (place_mounted(j->volume, &err) == 0 && settle(j) && save(j, &err) < 0)
 		warn(j, &err);
 }
 
@@ -162,6 +162,7 @@ static int find_place(struct job *j, struct err *err)
 	struct keep_policy policy = config_policy(v);
 	struct naming_values values = {
 		.volume = v->name, .source = naming_source(v->source), .time = j->now};
+	int r;
 
 	if (v->naming == NAMING_TURNED) {
 		j->slot = keep_next_slot(&j->records, &policy);
@@ -172,7 +173,8 @@ static int find_place(struct job *j, struct err *err)
 	if (naming_expand(v->target, &values, j->target, err) < 0)
 		return -err->code;
 	snprintf(j->report->target, sizeof(j->report->target), "%.500s", j->target);
-	return place_check(v, &j->records, j->target, err);
+	r = place_mounted(v, err);
+	return r < 0 ? r : place_check(v, &j->records, j->target, err);
 }
 
 static void plan(struct job *j)

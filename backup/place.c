@@ -13,6 +13,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -87,6 +88,20 @@ int place_check(
 		"%s: is there already, and not known as a copy of this volume: remove it, or choose "
 		"another target",
 		target);
+}
+
+int place_mounted(const struct config_volume *v, struct err *err)
+{
+	struct statx st;
+
+	if (!v->mount_point)
+		return 0;
+	if (statx(AT_FDCWD, v->mount_point, 0, STATX_TYPE, &st) < 0)
+		return err_sys(err, errno, "mount-point %s", v->mount_point);
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return 0;
+	return err_set(err, ENODEV, "%s: nothing is mounted there, as mount-point demands",
+		v->mount_point);
 }
 
 bool place_is_gone(const struct record *one)

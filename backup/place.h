@@ -17,6 +17,9 @@
 int place_check(const struct config_volume *v, const struct records *r, const char *target,
 	struct err *err);
 
+/* Can places be seen at all, as far as V says where they are mounted? -ENODEV: they cannot. */
+int place_mounted(const struct config_volume *v, struct err *err);
+
 /* Is there nothing any more at the file of ONE? */
 bool place_is_gone(const struct record *one);
 

@@ -289,6 +289,20 @@ class Others(Case):
             self.same(self.path('plain'))
             os.unlink(os.path.join(self.state, 'a.json'))
 
+    def test_mount_point(self):
+        """A disk that is not there takes no copy, and the memory of its copies stays."""
+        disk = self.mount('tmpfs', size=16 * MIB)
+        self.one(target=f'file:{disk}/%v-%t', mount_point=disk)
+        self.assertEqual(self.run_all()['a']['result'], 'good')
+        self.run_cmd('umount', disk)
+        report = self.run_all('-f', status=1)['a']
+        self.assertEqual(report['result'], 'failed')
+        self.assertIn(f'{disk}: nothing is mounted there', report['text'])
+        self.assertEqual(os.listdir(disk), [])
+        self.assertEqual([c['state'] for c in self.list('a')], ['good'])
+        os.rmdir(disk)
+        self.assertIn('No such file', self.run_all('-f', status=1)['a']['text'])
+
     def test_verify_off(self):
         self.one(target=f'file:{self.dir}/%v', verify=False)
         self.assertFalse(self.run_all()['a']['verified'])
