@@ -88,7 +88,7 @@ class Far(xen_lab.BackupCase):
         super().setUp()
         self.md5 = self.image('/srv/e.img', at=self.host)
         self.serve(f'--laddr {HOST} --lport {PORT}', self.host, **{EXPORT: '/srv/e.img'})
-        self.attach('u1', 'xvdb', DISK)
+        self.attach('u1', 'xvdb', DISK, 'r')
         self.addCleanup(self.clean_up)
 
     def clean_up(self):
