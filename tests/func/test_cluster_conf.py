@@ -21,7 +21,7 @@ HEARTBEAT = '/usr/libexec/heartbeat/heartbeat'
 STORAGE = ['config', 'block', 'data', 'wrapper', 'address', 'unblock']
 NFS = ['nfs-block', 'nfs-files', 'nfs-server', 'nfs-export', 'nfs-address', 'nfs-unblock',
        'nfs-notify']
-REACHED = '100000'  # the multiplier of the examples, for one address
+REACHED = '1000'  # the multiplier of the examples, for one address
 COMPLAINS = re.compile('unknown|ignoring|fail|invalid|missing', re.I)
 
 
@@ -60,8 +60,8 @@ class Pacemaker(stonith_agents.Case):
             self.attribute(n, 'pingd', REACHED)
 
     def attribute(self, node, name, value):
-        self.run_cmd('crm_attribute', '--node', node, '--name', name, '--update', value,
-                     '--lifetime', 'forever', env=self.env)
+        self.run_cmd('crm_attribute', '--node', node, '--name', name, '--lifetime', 'forever',
+                     *(['--update', value] if value else ['--delete']), env=self.env)
 
     def simulate(self, *args, xml=None):
         """[(resource, action, node)] in their order."""
@@ -83,7 +83,9 @@ class Pacemaker(stonith_agents.Case):
         shutil.copy(self.path('after.xml'), after)
         for happens, moves in (([('n1', 'standby', 'on')], all_moves),
                                ([('n1', 'pingd', '0')], all_moves),  # loses the gateway
-                               ([('n1', 'pingd', '0'), ('n2', 'pingd', '0')], [])):  # it is off
+                               ([('n1', 'pingd', '0'), ('n2', 'pingd', '0')], []),  # it is off
+                               ([('n1', 'pingd', None)], []),  # not asked yet
+                               ([('n2', 'pingd', None)], [])):
             self.assertEqual(self.then(after, happens), moves, happens)
 
     def then(self, after, happens):
