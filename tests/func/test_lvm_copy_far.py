@@ -252,7 +252,7 @@ class Rules(lvm_copy.Case):
     def test_name_of_the_source(self):
         """It comes from the other host, and is shown on terminals of this one."""
         source = self.image(CHUNK, 'a\x1b[31mb', pattern=1)
-        self.set_up_far(self.serve_command('--prefix', self.dir))
+        self.set_up_far(lvm_copy.serve_command('--prefix', self.dir))
         self.copy(f'file:{source}', f'file:far:{self.path("copy")}', *self.far)
         self.assertIn('a\\x1b[31mb', self.verify(self.path('copy')))
 
