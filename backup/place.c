@@ -7,6 +7,7 @@
  */
 #include "place.h"
 
+#include "codec.h"
 #include "spec.h"
 #include "stored.h"
 #include "target.h"
@@ -17,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+_Static_assert(RECORD_DIGEST_ROOM == CODEC_HEX, "records have digests of manifests");
 
 /* A file of this host, or false. */
 static bool is_file(const char *target, struct spec *s)
@@ -31,12 +34,6 @@ static bool is_here(const char *target, struct spec *s)
 	struct err err;
 
 	return spec_parse(s, target, &err) == 0 && !s->host[0];
-}
-
-static void print_digest(const struct manifest *m, char out[RECORD_DIGEST_ROOM])
-{
-	for (size_t i = 0; i < CODEC_HASH; i++)
-		snprintf(out + 2 * i, 3, "%02x", m->trailer.digest[i]);
 }
 
 static int read_manifest(const struct spec *s, struct manifest *m, struct err *err)
@@ -143,7 +140,7 @@ static int digest_of(const struct record *one, uint64_t moment, char digest[RECO
 	if (r == 0 && m.head.created < moment)
 		r = -ENOENT;
 	if (r == 0)
-		print_digest(&m, digest);
+		codec_hex(m.trailer.digest, digest);
 	manifest_done(&m);
 	return r;
 }
@@ -188,7 +185,7 @@ static int check_digest(const struct record *one, const struct spec *s, struct e
 	if (r == 0)
 		r = stored_manifest(s->path, NULL, &m, &why);
 	if (r == 0) {
-		print_digest(&m, digest);
+		codec_hex(m.trailer.digest, digest);
 		r = strcmp(digest, one->digest) == 0 ? 0 : -EPERM;
 	}
 	manifest_done(&m);

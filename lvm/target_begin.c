@@ -34,10 +34,8 @@ static void escape(const char *path, char out[NAME_LEN_MAX + 4])
 			out[used++] = *p;
 	}
 	out[used] = 0;
-	if (used <= NAME_LEN_MAX || codec_hash(path, strlen(path), hash) < 0)
-		return;
-	for (size_t i = 0; i < CODEC_HASH; i++)
-		sprintf(out + 2 * i, "%02x", hash[i]);
+	if (used > NAME_LEN_MAX && codec_hash(path, strlen(path), hash) == 0)
+		codec_hex(hash, out);
 }
 
 int target_manifest_of(const struct spec *spec, char out[PATH_MAX], struct err *err)
