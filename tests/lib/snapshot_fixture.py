@@ -189,8 +189,4 @@ class SnapshotCase(xtest.Case):
         return [f for f in self.files(folder) if f.endswith('.partial')]
 
 
-def percentile(values, share):
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
-
-
-__all__ = ['BLOCK', 'KIB', 'MIB', 'Control', 'SnapshotCase', 'percentile']
+__all__ = ['BLOCK', 'KIB', 'MIB', 'Control', 'SnapshotCase']
