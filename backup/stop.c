@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "proc.h"
 #include "util.h"
 
 #include <errno.h>
@@ -30,8 +31,10 @@ int stop_init(struct stop *s, uint64_t minutes, const char *active_if, struct er
 		.next = now + STOP_CHECK_MS};
 	child_init(&s->check);
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-		sigaddset(&set, numbers[i]);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (!proc_is_ignored(numbers[i])) /* as by nohup(1) */
+			sigaddset(&set, numbers[i]);
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

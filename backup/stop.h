@@ -24,7 +24,7 @@ struct stop {
 
 enum { STOP_CHECK_MS = 10000, STOP_CHECK_LIMIT_MS = 10000 };
 
-/* Blocks the signals for the whole process. MINUTES 0 = no limit. */
+/* Blocks the signals for the whole process, but those ignored before. MINUTES 0 = no limit. */
 int stop_init(struct stop *s, uint64_t minutes, const char *active_if, struct err *err);
 void stop_done(struct stop *s);
 

@@ -55,6 +55,15 @@ class Ends(backup_fixture.Case):
         self.assertEqual(self.run_all('-f')['a']['result'], 'good')
         self.assertEqual(self.verify_all('a'), 2)
 
+    def test_nohup(self):
+        """nohup(1): the end of the administrator's session does not end the run."""
+        self.configure_slow(**{'max-rate': 8})
+        run = self.spawn(['nohup', *self.argv('run')], env=self.programs())
+        self.begun(run, 'a.1.partial')
+        run.send_signal(signal.SIGHUP)
+        self.assertEqual(run.wait(30), 0, run.stderr())
+        self.assertEqual(self.verify_all('a'), 1)
+
     def test_stop(self):
         self.good_one()
         self.backup('stop')
