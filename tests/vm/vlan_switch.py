@@ -74,6 +74,10 @@ class Switch:
         self.taps[tap.fd] = tap
         os.write(self.told, b'+')
 
+    def forget(self):
+        """Where addresses are; switches do that when a cable is pulled."""
+        self.learnt = {}
+
     def _run(self):
         while True:
             ready = select.select([self.socket, self.end, *self.taps], [], [])[0]
@@ -138,6 +142,7 @@ class _Cable:
             self.switch.ports[own] = Port(self.switch, own, self.vlan)
             argv += ['-netdev', f'dgram,id=lan{i},local.type=unix,local.path={own},'
                                 f'remote.type=unix,remote.path={self.switch.path}',
-                     '-device', f'virtio-net-pci,netdev=lan{i},romfile=,'
+                     # A bond leaves out ports that do not tell their speed when they come back.
+                     '-device', f'virtio-net-pci,netdev=lan{i},romfile=,speed=10000,duplex=full,'
                                 f'mac=52:54:00:00:{i + 1:02x}:{number:02x}']
         return argv
