@@ -90,9 +90,19 @@ static void take_line(const char *line, struct record *r)
 	json_decref(object);
 }
 
+/* Then lvm_snap_copy itself has told lvm_copy to end. */
+static bool has_overflowed(const struct child *child)
+{
+	CLEANUP_FREE char *text = child_output(child);
+
+	return text && strstr(text, "\"overflowed\":true");
+}
+
 /* The words of lvm_copy and lvm_snap_copy when they were told to end, or had no time to say so. */
 static bool was_ended(const struct child *child, const struct err *err)
 {
+	if (has_overflowed(child))
+		return false;
 	return child_complained(child, ": error: interrupted") ||
 		child_complained(child, "; the copy is given up") ||
 		strstr(err->text, "ended by signal 15");

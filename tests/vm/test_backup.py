@@ -139,13 +139,14 @@ class Backup(lab.Case):
         before = self.sum_of('lv_bk.1')
         self.configure('SNAP_EXTEND_AT=0', snapshot_size='1M', max_rate=1)
         job = self.guest.start('xnbd-backup', '-c', CONF, 'run', '-f')
-        xtest.wait_for(lambda: f'/dev/{VG}/lv_xnbd-backup' in self.guest.run(
-            f'ls /dev/{VG}/lv_xnbd-backup 2>/dev/null; [ -e {job}.status ] || echo yes'),
+        # LVM shows the volume before it is a snapshot, to clear it.
+        xtest.wait_for(lambda: ' snapshot ' in self.guest.run(
+            f'dmsetup table {VG.replace("-", "--")}-lv_xnbd--backup 2>/dev/null', None),
             'snapshot', 60, 0.2)
         self.change()
         status, text = self.guest.wait(job)
         self.assertEqual(status, 1, text)
-        self.assertIn('a: FAILED: ', text)
+        self.assertRegex(text, 'a: FAILED: .*has overflowed')
         self.assertEqual(self.sum_of('lv_bk.1'), before)
         self.assertEqual(set(self.lvs()) - {'lv_bk.2'}, {'lv', 'lv_bk.1'})
         self.assertIn('last attempt failed',
