@@ -126,8 +126,11 @@ static int open_file(struct target_local *l, struct err *err)
 	return l->medium ? 0 : -err->code;
 }
 
-/* The name may lead elsewhere by now: what counts is what is open. */
-static int check_opened(const struct target_local *l, int fd, struct err *err)
+/*
+ * The name may lead elsewhere by now: what counts is what is open. Who has it open, too, may be the
+ * other end of this copy, so that is asked last.
+ */
+static int check_opened(struct target_local *l, int fd, struct err *err)
 {
 	struct stat st;
 	int ret;
@@ -135,6 +138,8 @@ static int check_opened(const struct target_local *l, int fd, struct err *err)
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, errno, "%s", l->data);
 	ret = guard_check_stat(l->spec->kind, l->data, &st, l->plan.source, err);
+	if (ret == 0)
+		ret = target_check_device(l, fd, err);
 	return ret < 0 ? ret : guard_open_check(st.st_rdev, 1, l->data, err);
 }
 
@@ -161,6 +166,7 @@ static int open_target(struct target_local *l, struct err *err)
 {
 	int ret;
 
+	l->plan.head.target[0] = 0;
 	if (l->spec->kind == SPEC_NBD) {
 		l->medium = medium_nbd_new(l->data, MEDIUM_WRITE, err);
 		ret = l->medium ? 0 : -err->code;

@@ -154,27 +154,18 @@ static int check_label(const struct target_local *l, struct err *err)
 }
 
 /* A volume of a group that two hosts see has one UUID on both. */
-static int check_identity(const struct target_local *l, struct err *err)
+int target_check_device(struct target_local *l, int fd, struct err *err)
 {
-	const struct manifest_head *h = &l->plan.head;
+	struct manifest_head *h = &l->plan.head;
+	bool ignored;
+	int ret = identity_of(fd, l->data, h->target, &ignored, err);
 
-	if (l->plan.restore || !identity_is_one_volume(h->identity, h->target))
-		return 0;
+	if (ret < 0 || l->plan.restore || !identity_is_one_volume(h->identity, h->target))
+		return ret;
 	return err_set(err, EINVAL, "%s: is the source itself (%s)", l->data, h->source);
 }
 
-int target_check_content(struct target_local *l, struct err *err)
+int target_check_content(const struct target_local *l, struct err *err)
 {
-	bool ignored;
-	int ret;
-
-	l->plan.head.target[0] = 0;
-	if (!l->in_place || l->spec->kind == SPEC_NBD)
-		return 0;
-	ret = identity_of(l->fd, l->data, l->plan.head.target, &ignored, err);
-	if (ret == 0)
-		ret = check_identity(l, err);
-	if (ret == 0 && l->spec->kind == SPEC_DEV)
-		ret = check_label(l, err);
-	return ret;
+	return l->in_place && l->spec->kind == SPEC_DEV ? check_label(l, err) : 0;
 }

@@ -38,11 +38,10 @@ static inline struct target_local *target_local_of(struct target *t)
 /* target_check.c, target_begin.c, target_finish.c */
 /* Before anything is opened: the files beside the target, too, must be ours to be written. */
 int target_check_names(const struct target_local *l, struct err *err);
-/*
- * With the target open: is its content, or the volume itself, one that must stay? Notes in the head
- * which device it is.
- */
-int target_check_content(struct target_local *l, struct err *err);
+/* Is the open device FD the source? Notes in the head which one it is. */
+int target_check_device(struct target_local *l, int fd, struct err *err);
+/* With the target open: is its content one that must stay? */
+int target_check_content(const struct target_local *l, struct err *err);
 int target_begin(
 	struct target *t, const struct target_plan *plan, uint64_t *ret_first, struct err *err);
 int target_commit(struct target *t, struct target_result *ret, struct err *err);
