@@ -7,7 +7,8 @@ outlives power cuts, and its power from two simulated PDUs: when both of its out
 QEMU is killed, and started when one is on again. The host is in the VLANs of data (as the gateway)
 and of management (where the PDUs are). Needs root.
 
-Emulated machines are slow: the image's examples have longer timeouts than those people get.
+Emulated machines are slow: the image's examples have longer timeouts and intervals than those people
+get. With theirs the nodes would do nothing but monitor.
 """
 
 import contextlib
@@ -111,7 +112,7 @@ FILES = {
 
 def patient(text):
     """An example of conf/cluster for slow machines."""
-    text = re.sub(r'(timeout=)(\d+)s', lambda m: f'{m[1]}{int(m[2]) * SLOWER}s', text)
+    text = re.sub(r'((?:timeout|interval)=)(\d+)s', lambda m: f'{m[1]}{int(m[2]) * SLOWER}s', text)
     text = re.sub(r'(deadline=)(\d+)', lambda m: f'{m[1]}{int(m[2]) * SLOWER}', text)
     return re.sub(r'(\b(?:token|consensus): )(\d+)',
                   lambda m: f'{m[1]}{int(m[2]) * 2 * SLOWER}', text)
