@@ -92,8 +92,7 @@ class PairNfs(test_readme_pair.Hands):
     def cut_power(self, node):
         """rpc.statd does not sync what it writes, and that is not what is tried here."""
         node.run('sync')
-        for pdu, key in node.feeds:
-            pdu.put('relay', key, 'off')
+        node.plug(False)
 
     # The client.
 
@@ -187,6 +186,7 @@ class PairNfs(test_readme_pair.Hands):
             self.type_all(Step('n1', 'crm_mon -1    # until "nfs-notify.*Started n1"'))
         with self.step('the client after the fail-over'):
             self.check_moved(self.n1, told)
+        self.n2.plug(True)
         self.type_all(Step('n1', 'crm_mon -1    # until "Online: [ n1 n2 ]"'))
         with self.step('the end'):
             self.check_end()

@@ -22,7 +22,7 @@ global { event_activation=0 use_lvmpolld=0 }
 '''
 OURS = ('lvm_snap_create', 'lvm_snap_remove', 'xnbd-xen-backup')
 EXPORT = "an export's, 100%"
-STRIDE = 23  # of the steps at which it is killed, one in so many
+STRIDE = 9  # of the steps at which it is killed, one in so many
 
 
 class Backup(xen_lab.BackupCase):
