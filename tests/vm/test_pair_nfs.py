@@ -118,6 +118,12 @@ class PairNfs(test_readme_pair.Hands):
         self.client.run(f'until grep -q held {job}.log; do usleep 20000; done', seconds=SECONDS)
         return job
 
+    def be_recorded(self):
+        """Linux's server records a client of NFS 4.0 when somebody there opens a file who had none
+        open. Who has only claimed again what he had would not get it at the next take-over."""
+        path = f'{MOUNTED["4.0"]}/new'
+        self.client.run(f'echo new >{path}; su -s /bin/sh statd -c "cat {path}"')
+
     def goes_on(self):
         """Since now."""
         rounds = self.load.rounds()
@@ -175,6 +181,7 @@ class PairNfs(test_readme_pair.Hands):
             if step.awaited.startswith('nfs-notify') and step.who == ('n2',):
                 with self.step('the client after the move'):
                     self.check_moved(self.n2, told)
+                    self.be_recorded()
             elif step.awaited.startswith('nfs-notify'):
                 self.end_grace(self.n1)
             elif 'vers=3' in step.command:
