@@ -22,7 +22,6 @@ enum { MINUTE_MS = 60 * 1000, EXIT_NOT_RUN = 126, HOST_ROOM = 65 };
 
 int stop_init(struct stop *s, uint64_t minutes, const char *active_if, struct err *err)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 	uint64_t now = clock_ms();
 	sigset_t set;
 
@@ -30,12 +29,7 @@ int stop_init(struct stop *s, uint64_t minutes, const char *active_if, struct er
 		.active_if = active_if,
 		.next = now + STOP_CHECK_MS};
 	child_init(&s->check);
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		if (!proc_is_ignored(numbers[i])) /* as by nohup(1) */
-			sigaddset(&set, numbers[i]);
-	}
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	proc_block_ends(&set);
 	signal(SIGPIPE, SIG_IGN);
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->fd < 0 ? err_sys(err, errno, "signalfd") : 0;

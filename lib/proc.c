@@ -45,6 +45,18 @@ bool proc_is_ignored(int number)
 	return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+void proc_block_ends(sigset_t *ret_set)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+
+	sigemptyset(ret_set);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		if (!proc_is_ignored(ends[i]))
+			sigaddset(ret_set, ends[i]);
+	}
+	sigprocmask(SIG_BLOCK, ret_set, NULL);
+}
+
 static void default_signals(void)
 {
 	sigset_t none;

@@ -3,6 +3,7 @@
 #ifndef LIB_PROC_H
 #define LIB_PROC_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -34,6 +35,8 @@ void proc_fill_streams(void);
 
 /* Is this signal ignored, as nohup(1) or a shell has it for us? */
 bool proc_is_ignored(int number);
+/* Blocks SIGINT, SIGTERM and SIGHUP, but those ignored, for whoever waits for them: *ret_set. */
+void proc_block_ends(sigset_t *ret_set);
 
 /* Raises the soft limit of open files to the hard one; as root the hard one to 1,000,000 at most.
  */

@@ -280,13 +280,8 @@ static int copy(struct job *j, const sigset_t *set, struct err *err)
 
 static void block_signals(sigset_t *set)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
-
-	sigemptyset(set);
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		if (!proc_is_ignored(numbers[i])) /* as by nohup(1) */
-			sigaddset(set, numbers[i]);
-	}
+	proc_block_ends(set);
+	sigaddset(set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, set, NULL);
 }
 
