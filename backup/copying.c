@@ -101,9 +101,7 @@ static bool has_overflowed(const struct child *child)
 /* The words of lvm_copy and lvm_snap_copy when they were told to end, or had no time to say so. */
 static bool was_ended(const struct child *child, const struct err *err)
 {
-	if (has_overflowed(child))
-		return false;
-	return child_complained(child, ": error: interrupted") ||
+	return (child_complained(child, ": error: interrupted") && !has_overflowed(child)) ||
 		child_complained(child, "; the copy is given up") ||
 		strstr(err->text, "ended by signal 15");
 }
