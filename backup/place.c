@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-_Static_assert(RECORD_DIGEST_ROOM == CODEC_HEX, "records have digests of manifests");
+_Static_assert((int)RECORD_DIGEST_ROOM == (int)CODEC_HEX, "records have digests of manifests");
 
 /* A file of this host, or false. */
 static bool is_file(const char *target, struct spec *s)

@@ -74,7 +74,7 @@ static void add_below(dev_t dev, dev_t *out, size_t *count)
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(dev), minor(dev));
 	folder = opendir(path);
 	while (folder && (d = readdir(folder))) {
-		char name[SYS_PATH_MAX];
+		char name[NAME_MAX + sizeof("slaves//dev")];
 
 		snprintf(name, sizeof(name), "slaves/%s/dev", d->d_name);
 		identity_attribute(dev, name, text, sizeof(text));
