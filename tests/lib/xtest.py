@@ -31,8 +31,12 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def program(name):
-    """Path of one of our programs in the build folder."""
-    found = glob.glob(os.path.join(BUILD, '*', name))
+    """Path of one of our programs in the build folder, in which may be other builds."""
+    found = [
+        path
+        for path in glob.glob(os.path.join(BUILD, '*', name))
+        if os.path.isdir(os.path.join(HERE, '..', '..', os.path.basename(os.path.dirname(path))))
+    ]
     if not found:
         raise RuntimeError(f'{name} is not built in {BUILD} (set XNBD_BUILD)')
     return os.path.abspath(found[0])
