@@ -36,10 +36,11 @@ class Robust(xtest.Case):
 
     def silent(self, server, count, sent=b''):
         """Connections that say nothing (more)."""
-        socks = [xtest.connect(server.socket) for _ in range(count)]
-        for s in socks:
-            self.addCleanup(s.close)
-            s.sendall(sent)
+        socks = []
+        for _ in range(count):
+            socks.append(xtest.connect(server.socket))
+            self.addCleanup(socks[-1].close)
+            socks[-1].sendall(sent)
         return socks
 
     def assert_served(self, server, seconds):
