@@ -313,25 +313,33 @@ static int spawn(
 	return 0;
 }
 
-/* It has closed its output, and may be about to say why. */
-static void wait_for_ssh(const struct link *l)
+/* It ends of its own accord, or has not in a while. */
+static bool has_ssh_ended(const struct link *l)
 {
 	CLEANUP_FD int fd = pidfd_open(l->pid, 0);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	if (fd >= 0)
-		poll(&p, 1, LAST_WORDS_MS);
+	return fd >= 0 && poll(&p, 1, LAST_WORDS_MS) > 0;
+}
+
+/* It tells its server that it ends, and for that it would wait for room in its socket: a minute. */
+static void end_ssh(struct link *l)
+{
+	struct err ignored;
+
+	link_cut(l);
+	if (!has_ssh_ended(l))
+		kill(l->pid, SIGKILL);
+	link_close(l, &ignored);
 }
 
 /* No answer: what ssh has said last is the reason. */
 static int no_answer(struct link *l, int code, struct err *err)
 {
 	char said[LINK_EAR_LINE];
-	struct err ignored;
 
-	wait_for_ssh(l);
-	link_cut(l);
-	link_close(l, &ignored);
+	has_ssh_ended(l); /* it has closed its output, and may be about to say why */
+	end_ssh(l);
 	link_ear_end(&l->ear, said);
 	return err_set(err, code, "%s: cannot be reached by ssh, or has no lvm_copy for us%s%s",
 		l->host, said[0] ? ": " : "", said);
@@ -419,15 +427,12 @@ void link_cut(struct link *l)
 
 void link_free(struct link *l)
 {
-	struct err ignored;
-
 	if (!l)
 		return;
 	fd_close(&l->in);
 	fd_close(&l->out);
-	link_cut(l);
 	if (l->pid > 0)
-		link_close(l, &ignored);
+		end_ssh(l);
 	link_ear_end(&l->ear, NULL);
 	pthread_cond_destroy(&l->turned);
 	pthread_mutex_destroy(&l->receiving);

@@ -172,7 +172,15 @@ class Cut(lvm_copy.Case):
         self.assert_interrupted(d)
 
     def test_while_it_sends(self):
-        """All buffers are full."""
+        """The far side's window is full."""
+        self.assert_ends_when_stuck()
+
+    def test_while_ssh_has_no_room(self):
+        """So it cannot even say that it ends."""
+        self.lab.a.run('sysctl', '-qw', 'net.ipv4.tcp_wmem=4096 16384 65536')
+        self.assert_ends_when_stuck()
+
+    def assert_ends_when_stuck(self):
         self.image(64 * MIB, 'src', pattern=1)
         d = self.begin('--max-rate=20')
         self.lab.cut()
